@@ -1,0 +1,7 @@
+"""convlab: the reproducible path from images to a compared, understood convolutional classifier."""
+
+from convlab import torchvision_operators
+
+__version__ = "0.1.0"
+
+torchvision_operators.declare_when_imported()

@@ -1,0 +1,85 @@
+"""Fixtures for every test: a project of its own, the command line in it, a web server on this machine."""
+
+import gzip
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from http_server import Server, Site
+from published import Project
+from urllib3.util import Retry
+
+import convlab as _convlab  # noqa: F401  before anything that imports torchvision
+
+ROOT = Path(__file__).parents[1]
+os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+for name in ("CONVLAB_MIRROR", "CONVLAB_STATE", "MLFLOW_TRACKING_URI"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project directory with the real `conf/` and the embedded sample as `data/`; the cwd."""
+    directory = tmp_path / "project"
+    directory.mkdir()
+    shutil.copytree(ROOT / "conf", directory / "conf")
+    (directory / "data").symlink_to(ROOT / "assets" / "sample")
+    monkeypatch.setenv("CONVLAB_PROJECT", str(directory))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # Lightning's logger sets it
+    monkeypatch.chdir(directory)
+    return directory
+
+
+@pytest.fixture
+def convlab(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in a process of its own, in `project`."""
+
+    def run(*arguments: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "convlab", *arguments],
+            cwd=project,
+            env=os.environ | more,
+            capture_output=True,
+            text=True,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def write_idx() -> Callable[[Path, np.ndarray], None]:
+    """Write uint8 images n h w or labels n as a gzipped IDX file."""
+
+    def write(path: Path, values: np.ndarray) -> None:
+        magic = 2051 if values.ndim == 3 else 2049
+        header = struct.pack(f">{1 + values.ndim}i", magic, *values.shape)
+        path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes()))
+
+    return write
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A web server on this machine, empty as yet: fill `site.files`, ask `site.url`, look at `site.log`."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server()
+    yield server.site
+    server.stop()
+
+
+@pytest.fixture
+def fetch_project(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The current project: three small things to fetch from `site`, nothing fetched yet, one retry."""
+    monkeypatch.setenv("CONVLAB_PROJECT", str(tmp_path / "project"))
+    for variable in ("CONVLAB_MIRROR", "CONVLAB_STATE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("convlab.fetching.retries.POLICY", Retry(total=1))
+    return Project(tmp_path / "project", site)
