@@ -1,0 +1,1 @@
+"""Getting published files onto this machine: mirrors, verified and resumable downloads, archives."""
