@@ -1,0 +1,80 @@
+"""Cached bottleneck vectors as training data."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from convlab.data.batches import Batches
+from convlab.data.labelled import LabelledData
+from convlab.errors import ConvlabError
+from convlab.preprocessing import Preprocessing, open_image
+
+
+class CachedFeatures(LabelledData):
+    """Vectors n d that the stage `features` wrote, split by the content of their images.
+
+    `vectors.npy` is memory-mapped: a batch reads its own rows, whatever the size of the set.
+
+    Args:
+        dir: the directory that `convlab features` wrote.
+        photos_dir: the photo folder, for showing pictures; training does not read it.
+        seed: decides the order of training batches.
+    """
+
+    def __init__(self, dir: str, photos_dir: str, batch_size: int, seed: int = 1) -> None:
+        super().__init__()
+        self.dir, self.photos_dir = Path(dir), Path(photos_dir)
+        self.batch_size, self.seed = batch_size, seed
+        if not (self.dir / "meta.json").is_file():
+            raise ConvlabError(
+                f"{self.dir} holds no features. `convlab features` (or `dvc repro`) computes them."
+            )
+        self.meta = json.loads((self.dir / "meta.json").read_text())
+        self.classes: list[str] = self.meta["classes"]
+        self.preprocessing = Preprocessing.from_dict(self.meta["preprocessing"])
+        self.vectors = np.load(self.dir / "vectors.npy", mmap_mode="r")
+        self.input_shape = (int(self.vectors.shape[1]),)
+        with (self.dir / "index.csv").open(newline="") as file:
+            self._index = list(csv.DictReader(file))
+        self._rows = {
+            split: np.array([i for i, row in enumerate(self._index) if row["split"] == split], dtype=np.int64)
+            for split in ("train", "val", "test")
+        }
+        for split, rows in self._rows.items():
+            if not len(rows):
+                raise ConvlabError(
+                    f"{self.dir}: no image fell into the {split} split. Add images, or widen its ratio."
+                )
+
+    def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
+        rows = _Rows(self.vectors, self._rows[split])
+        size = self.batch_size if split == "train" else 1000
+        return Batches(rows, self.labels(split), size, shuffle_seed=shuffle_seed)
+
+    def labels(self, split: str) -> torch.Tensor:
+        return torch.tensor([self.classes.index(self._index[i]["class"]) for i in self._rows[split]])
+
+    def image(self, split: str, index: int) -> Image.Image:
+        """The photograph behind a vector."""
+        return open_image(self.photos_dir / self._index[self._rows[split][index]]["path"])
+
+    def lineage(self) -> dict[str, Any]:
+        """What the stage `features` noted; `backbone_hash` is that of the backbone's weights."""
+        return {key: self.meta[key] for key in ("data_hash", "substitutes")} | {
+            "backbone_hash": self.meta["backbone"]["weights_hash"]
+        }
+
+
+class _Rows:
+    """The rows of one split inside the memory-mapped vectors, read batch by batch."""
+
+    def __init__(self, vectors: np.ndarray, rows: np.ndarray) -> None:
+        self.vectors, self.rows = vectors, rows
+
+    def __getitem__(self, index: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.vectors[self.rows[index.numpy()]])

@@ -1,0 +1,104 @@
+"""MNIST, or any pair of IDX archives in its layout, as in-memory tensors."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.model_selection import train_test_split
+
+from convlab.data import idx
+from convlab.data.batches import Batches
+from convlab.data.labelled import LabelledData
+from convlab.errors import ConvlabError
+from convlab.fetching import provenance
+from convlab.preprocessing import Preprocessing
+
+FILES = {
+    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+}
+
+
+class Mnist(LabelledData):
+    """Digits n 1 28 28: training, validation held out of the training files, and the official test files.
+
+    The validation images are a stratified draw that depends on `split_seed` alone, so runs of different
+    training seeds are compared on the same images. The test files are only read by `test_dataloader`,
+    `labels("test")` and `image("test", i)`. Never downloads: `convlab fetch mnist` does.
+
+    Args:
+        dir: holds the four gzipped IDX files, and `provenance.json` if they were fetched.
+        num_val: training images held out for validation.
+        seed: decides the order of training batches.
+    """
+
+    def __init__(
+        self,
+        dir: str,
+        preprocessing: Preprocessing,
+        batch_size: int,
+        num_val: int = 5000,
+        split_seed: int = 0,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        self.dir, self.preprocessing, self.batch_size = Path(dir), preprocessing, batch_size
+        self.num_val, self.split_seed, self.seed = num_val, split_seed, seed
+        self.classes = [str(digit) for digit in range(10)]
+        self.input_shape = preprocessing.shape
+        self._splits: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
+        images, labels = self._split(split)
+        size = self.batch_size if split == "train" else 1000
+        return Batches(images, labels, size, self.preprocessing.normalize, shuffle_seed)
+
+    def labels(self, split: str) -> torch.Tensor:
+        return self._split(split)[1]
+
+    def image(self, split: str, index: int) -> Image.Image:
+        """The digit as a greyscale picture."""
+        return Image.fromarray(self._split(split)[0][index, 0].numpy())
+
+    def lineage(self) -> dict[str, Any]:
+        """`data_hash` over the four files, and the substitutes that were fetched in place of originals."""
+        hashes = {
+            name: hashlib.sha256((self.dir / name).read_bytes()).hexdigest()
+            for names in FILES.values()
+            for name in names
+        }
+        digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+        return {"data_hash": digest, "substitutes": provenance.substitutes(self.dir)}
+
+    def _split(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        if split not in self._splits:
+            images, labels = self._read("test" if split == "test" else "train")
+            if split == "test":
+                self._splits["test"] = (images, labels)
+            else:
+                self._hold_out(images, labels)
+        return self._splits[split]
+
+    def _read(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+        images_name, labels_name = FILES[part]
+        images = idx.read(self.dir / images_name, idx.IMAGES_MAGIC)
+        labels = idx.read(self.dir / labels_name, idx.LABELS_MAGIC)
+        if len(images) != len(labels):
+            raise ConvlabError(
+                f"{self.dir / images_name} holds {len(images)} images, {labels_name} {len(labels)} labels."
+            )
+        return torch.from_numpy(images.copy())[:, None], torch.from_numpy(labels.astype(np.int64))
+
+    def _hold_out(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        if not 0 < self.num_val < len(images):
+            raise ConvlabError(f"data.module.num_val={self.num_val}: choose 1 to {len(images) - 1}.")
+        kept, held = train_test_split(
+            np.arange(len(images)), test_size=self.num_val, random_state=self.split_seed, stratify=labels
+        )
+        kept, held = np.sort(kept), np.sort(held)
+        self._splits["train"] = (images[kept], labels[kept])
+        self._splits["val"] = (images[held], labels[held])

@@ -1,0 +1,178 @@
+"""Photo folders, `<root>/<class>/*.jpg`: what a photo shows decides, never its name, place or date.
+
+A photo is known by the sha256 of its file's bytes. That alone puts it into train, val or test, so that
+identical files are always on the same side, and renaming, moving or adding photos moves no other.
+"""
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from convlab.console import progress
+from convlab.errors import ConvlabError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+SPLITS = ("train", "val", "test")
+SMALL_CLASS = 20  # photos; below this a class is learnt and measured poorly
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Photo:
+    """One file: sha256 hex of its bytes, the name of its class, its path below the root with `/`."""
+
+    content_hash: str
+    class_name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class PhotoFolder:
+    """What `scan` found.
+
+    photos: sorted by content hash; the same content once in each class, under its first path.
+    repeats: the further files with the same content in the same class. They are left out: counted
+        twice, a photo would weigh twice.
+    unreadable: path below the root -> why its bytes could not be read.
+    ignored: suffix -> number of files that are no photos by their name.
+    """
+
+    root: Path
+    photos: tuple[Photo, ...]
+    repeats: tuple[Photo, ...]
+    unreadable: dict[str, str]
+    ignored: dict[str, int]
+
+    def warnings(self) -> list[str]:
+        """What the owner of the photos should know: repeats, contradictions, ignored files."""
+        found = []
+        if self.repeats:
+            found.append(
+                f"files that repeat a photo of their own class, left out: {len(self.repeats):,}, "
+                f"for instance {self.repeats[0].path}"
+            )
+        classes_of = defaultdict(list)
+        for photo in self.photos:
+            classes_of[photo.content_hash].append(photo.path)
+        if shared := [paths for paths in classes_of.values() if len(paths) > 1]:
+            found.append(
+                f"photos in more than one class, which no classifier can learn: {len(shared):,}, "
+                f"for instance {' = '.join(shared[0])}"
+            )
+        if self.ignored:
+            kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in sorted(self.ignored.items()))
+            found.append(f"ignored files that are not of a known image type: {kinds}")
+        return found
+
+
+def scan(root: Path) -> PhotoFolder:
+    """Find and hash the photos of every class folder below `root`, sub-folders included.
+
+    Hidden files and folders are passed over. Raises ConvlabError, saying what was found, if there is no
+    such folder or it has fewer than two classes with photos.
+    """
+    files, ignored = [], Counter[str]()
+    for file in _files(root):
+        if file.suffix.lower() in SUFFIXES:
+            files.append(file)
+        else:
+            ignored[file.suffix.lower() or "without suffix"] += 1
+    _require_classes(root, files)
+    photos: dict[tuple[str, str], Photo] = {}
+    repeats, unreadable = [], {}
+    with progress("reading photos", len(files), unit="photos") as advance:
+        for file in sorted(files):
+            path = file.relative_to(root).as_posix()
+            try:
+                path.encode()  # the index of the features is UTF-8
+                photo = Photo(content_hash(file), path.split("/")[0], path)
+            except UnicodeEncodeError:
+                unreadable[os.fsencode(path).decode(errors="backslashreplace")] = (
+                    "its name is not valid UTF-8"
+                )
+            except OSError as error:
+                unreadable[path] = error.strerror or str(error)
+            else:
+                if photos.setdefault((photo.content_hash, photo.class_name), photo) is not photo:
+                    repeats.append(photo)
+            advance(1)
+    return PhotoFolder(root, tuple(sorted(photos.values())), tuple(repeats), unreadable, dict(ignored))
+
+
+def content_hash(path: Path) -> str:
+    """sha256 hex of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def split_of(content_hash: str, val: float, test: float) -> str:
+    """train, val or test. `val` and `test` are shares of 1; the rest is for training.
+
+    The hash's leading 52 bits, read as a number in [0, 1), are below `test`, below `test + val`, or above.
+    """
+    position = int(content_hash[:13], 16) / 16**13
+    if position < test:
+        return "test"
+    return "val" if position < test + val else "train"
+
+
+def check_shares(val: float, test: float) -> None:
+    """Raise ConvlabError unless both are shares that leave something to train on."""
+    if not (val >= 0 and test >= 0 and val + test < 1):
+        raise ConvlabError(
+            f"split.val={val} and split.test={test} must be shares of 1, and leave some for training"
+        )
+
+
+def class_warnings(splits: Iterable[tuple[str, str]]) -> list[str]:
+    """One message for the small classes and one for empty splits, from (class, split) of each photo."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for class_name, split in splits:
+        counts[class_name][split] += 1
+    found = []
+    if small := [
+        f"{name} {each.total()}" for name, each in sorted(counts.items()) if each.total() < SMALL_CLASS
+    ]:
+        found.append(
+            f"classes with under {SMALL_CLASS} photos, too few to learn or measure well: {', '.join(small)}"
+        )
+    if empty := [
+        f"{name} in {split}" for name in sorted(counts) for split in SPLITS if not counts[name][split]
+    ]:
+        found.append(
+            f"no photo of {', '.join(empty)}: the split is by content, so small classes can miss one"
+        )
+    return found
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Every file below a class folder of `root` that is not hidden."""
+    if not root.is_dir():
+        raise ConvlabError(
+            f"there is no photo folder {root}. Expected {root}/<class>/<photo>.jpg. "
+            "A published set is brought by `convlab fetch`; data.dir=<folder> names your own."
+        )
+    for class_dir in root.iterdir():
+        if not class_dir.is_dir() or class_dir.name.startswith("."):
+            continue
+        for folder, folders, names in os.walk(class_dir, onerror=_refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from (Path(folder, name) for name in names if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    raise ConvlabError(f"cannot list {error.filename}: {error.strerror}. Make it readable, or take it out.")
+
+
+def _require_classes(root: Path, files: list[Path]) -> None:
+    classes = sorted({file.relative_to(root).parts[0] for file in files})
+    if len(classes) >= 2:
+        return
+    loose = sum(path.suffix.lower() in SUFFIXES for path in root.iterdir() if path.is_file())
+    found = f"one class with photos ({classes[0]})" if classes else "no class folder with photos"
+    raise ConvlabError(
+        f"{root}: at least two classes are needed, found {found} and {loose:,} photos beside the folders. "
+        f"Put the photos of each class into a folder of its own: {root}/<class>/<photo>.jpg."
+    )

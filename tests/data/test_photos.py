@@ -1,0 +1,158 @@
+"""The scan reads names and bytes alone, so most files here are no images."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from convlab.data.photos import (
+    Photo,
+    check_shares,
+    class_warnings,
+    content_hash,
+    scan,
+    split_of,
+)
+from convlab.errors import ConvlabError
+
+
+def make(root: Path, **contents: dict[str, bytes]) -> Path:
+    """`daisy={"a.jpg": b"1"}` becomes daisy/a.jpg."""
+    for class_name, files in contents.items():
+        for name, data in files.items():
+            path = root / class_name / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    return root
+
+
+def test_photos_are_known_by_their_bytes(tmp_path):
+    root = make(tmp_path, daisy={"a.jpg": b"one"}, rose={"b.PNG": b"two"})
+    assert set(scan(root).photos) == {
+        Photo(hashlib.sha256(b"one").hexdigest(), "daisy", "daisy/a.jpg"),
+        Photo(hashlib.sha256(b"two").hexdigest(), "rose", "rose/b.PNG"),
+    }
+    assert content_hash(root / "daisy" / "a.jpg") == hashlib.sha256(b"one").hexdigest()
+
+
+def test_what_counts_as_a_photo(tmp_path):
+    images = ["a.jpg", "b.JPEG", "c.png", "d.bmp", "e.gif", "f.webp", "g.tif", "h.TIFF", "deep/er/i.jpg"]
+    others = [".hidden.jpg", "._mac.jpg", ".thumbs/j.jpg", "notes.txt", "k.heic", "l.heic", "README"]
+    root = make(tmp_path, rose={name: name.encode() for name in images + others}, daisy={"z.jpg": b"z"})
+    make(root, **{".cache": {"m.jpg": b"m"}})
+    (root / "LICENSE.txt").write_text("beside the classes")
+    (root / "loose.jpg").write_bytes(b"in no class")
+    folder = scan(root)
+    assert {photo.path for photo in folder.photos} == {f"rose/{name}" for name in images} | {"daisy/z.jpg"}
+    assert folder.ignored == {".txt": 1, ".heic": 2, "without suffix": 1}
+    assert folder.warnings() == [
+        "ignored files that are not of a known image type: 2 .heic, 1 .txt, 1 without suffix"
+    ]
+
+
+def test_repeats_in_a_class_are_left_out_and_reported(tmp_path):
+    root = make(
+        tmp_path, daisy={"b.jpg": b"same", "a.jpg": b"same", "sub/c.jpg": b"same"}, rose={"d.jpg": b"d"}
+    )
+    folder = scan(root)
+    assert sorted(photo.path for photo in folder.photos) == ["daisy/a.jpg", "rose/d.jpg"]
+    assert [photo.path for photo in folder.repeats] == ["daisy/b.jpg", "daisy/sub/c.jpg"]
+    assert folder.warnings() == [
+        "files that repeat a photo of their own class, left out: 2, for instance daisy/b.jpg"
+    ]
+
+
+def test_one_photo_in_two_classes_is_a_contradiction_and_keeps_both(tmp_path):
+    folder = scan(make(tmp_path, daisy={"a.jpg": b"same"}, rose={"b.jpg": b"same"}))
+    assert [(photo.class_name, photo.path) for photo in folder.photos] == [
+        ("daisy", "daisy/a.jpg"),
+        ("rose", "rose/b.jpg"),
+    ]
+    assert folder.warnings() == [
+        "photos in more than one class, which no classifier can learn: 1, "
+        "for instance daisy/a.jpg = rose/b.jpg"
+    ]
+
+
+def test_renaming_and_moving_keep_content_and_order(tmp_path):
+    files = {f"{i}.jpg": bytes([i]) for i in range(10)}
+    before = scan(make(tmp_path / "old", daisy=files, rose={"r.jpg": b"r"}))
+    renamed = {f"sub/{9 - i}.png": bytes([i]) for i in range(10)}
+    after = scan(make(tmp_path / "new", daisy=renamed, rose={"r.jpg": b"r"}))
+    assert [photo.content_hash for photo in before.photos] == [photo.content_hash for photo in after.photos]
+    assert [photo.content_hash for photo in before.photos] == sorted(p.content_hash for p in before.photos)
+
+
+def test_the_split_by_hand():
+    """The leading digits are a fraction in base 16: 0.2 is 0.333..., 0.3 is 0.4ccc..."""
+    for start, split in [
+        ("0", "test"),
+        ("33", "test"),
+        ("34", "val"),
+        ("4c", "val"),
+        ("4d", "train"),
+        ("f", "train"),
+    ]:
+        assert split_of(start.ljust(64, "0"), val=0.1, test=0.2) == split
+    assert split_of("0" * 64, val=0.1, test=0.0) == "val"
+    assert split_of("f" * 64, val=0.0, test=0.0) == "train"
+
+
+def test_the_split_keeps_its_shares_and_its_members():
+    hashes = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(4000)]
+    splits = [split_of(h, val=0.1, test=0.2) for h in hashes]
+    # standard deviations: sqrt(4000 * 0.2 * 0.8) = 25 and sqrt(4000 * 0.1 * 0.9) = 19
+    assert abs(splits.count("test") - 800) < 4 * 25
+    assert abs(splits.count("val") - 400) < 4 * 19
+    grown = [split_of(h, val=0.2, test=0.2) for h in hashes]
+    assert all(new == old for old, new in zip(splits, grown, strict=True) if old != "train")
+
+
+@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.1), (0.1, -0.1), (0.5, 0.5), (1.0, 0.0)])
+def test_shares_must_leave_something_to_train_on(val, test):
+    with pytest.raises(ConvlabError, match=rf"split\.val={val} and split\.test={test}"):
+        check_shares(val, test)
+    check_shares(0.1, 0.1)
+    check_shares(0, 0)
+
+
+def test_small_classes_and_empty_splits_are_named():
+    splits = [("daisy", split) for split in ["train"] * 18 + ["val", "test"]]  # 20: enough
+    splits += [("rose", split) for split in ["train"] * 10 + ["val"] * 9]  # 19, and none to test
+    assert class_warnings(splits) == [
+        "classes with under 20 photos, too few to learn or measure well: rose 19",
+        "no photo of rose in test: the split is by content, so small classes can miss one",
+    ]
+    assert class_warnings(splits[:20]) == []
+
+
+def test_a_missing_folder_is_named_with_the_way_out(tmp_path):
+    with pytest.raises(
+        ConvlabError, match=r"no photo folder .*/absent\..*/absent/<class>/<photo>\.jpg.*data\.dir="
+    ):
+        scan(tmp_path / "absent")
+
+
+def test_too_few_classes_says_what_was_found(tmp_path):
+    (tmp_path / "empty class").mkdir()
+    for name in ("1.jpg", "2.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    with pytest.raises(
+        ConvlabError, match="found no class folder with photos and 2 photos beside the folders"
+    ):
+        scan(tmp_path)
+    make(tmp_path, daisy={"a.jpg": b"a"})
+    with pytest.raises(ConvlabError, match=r"found one class with photos \(daisy\)"):
+        scan(tmp_path)
+
+
+def test_files_that_cannot_be_read_are_listed(tmp_path):
+    root = make(tmp_path, daisy={"a.jpg": b"a"}, rose={"b.jpg": b"b"})
+    (root / "rose" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (root / "rose" / b"caf\xe9.jpg".decode(errors="surrogateescape")).write_bytes(b"latin-1 name")
+    folder = scan(root)
+    assert len(folder.photos) == 2
+    assert folder.unreadable == {
+        "rose/gone.jpg": "No such file or directory",
+        r"rose/caf\xe9.jpg": "its name is not valid UTF-8",
+    }
