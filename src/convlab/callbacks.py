@@ -1,0 +1,119 @@
+"""What happens around training steps: exact resumption, averaged weights, a line an epoch."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, WeightAveraging
+from torch import Tensor
+
+from convlab.classifier import Classifier
+from convlab.console import console
+
+HISTORY = ("epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc")
+
+
+class RandomState(Callback):
+    """Keep torch's random state in checkpoints, so that dropout goes on as if nothing had happened."""
+
+    def __init__(self) -> None:
+        self._restored: dict[str, Tensor] | None = None
+
+    def state_dict(self) -> dict[str, Tensor]:
+        cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+        return {"cpu": torch.get_rng_state(), **cuda}
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        self._restored = state_dict
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set it last: building the network and the loaders draws random numbers of its own."""
+        if self._restored is not None:
+            torch.set_rng_state(self._restored["cpu"].cpu())
+            if torch.cuda.is_available() and "cuda" in self._restored:
+                torch.cuda.set_rng_state(self._restored["cuda"].cpu())
+            self._restored = None
+
+
+class AveragedWeights(WeightAveraging):
+    """TensorFlow's exponential moving average: decay ramps up as min(decay, (1 + step) / (10 + step)).
+
+    The average starts at the initial weights; `step` counts optimizer steps and is 1 in the first update
+    (`tf.train.ExponentialMovingAverage` with `num_updates=global_step`). Validation and `best.ckpt` use
+    the average; checkpoints hold the raw weights too, as `current_model_state`.
+    """
+
+    def __init__(self, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"averaging.decay={decay}: expected 0 <= decay < 1")
+
+        def average(averaged: Tensor, current: Tensor, num_averaged: Tensor | int) -> Tensor:
+            step = float(num_averaged)
+            return averaged.lerp(current, 1 - min(decay, (1 + step) / (10 + step)))
+
+        super().__init__(avg_fn=average)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit" and self._average_model is not None:
+            # AveragedModel's first update copies; count the initial weights as that first one.
+            self._average_model.update_parameters(pl_module)
+
+
+class History(Callback):
+    """One row an epoch in `history.csv`, and one line in the log where there is no progress bar.
+
+    The file holds no times: equal runs write equal files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._seconds_before = 0.0
+        self._start = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, earlier sessions of a resumed run included."""
+        return self._seconds_before + time.monotonic() - self._start
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self._seconds_before = list(state_dict["rows"]), state_dict["seconds"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # the module logs its training metrics only after the callbacks' turn
+        assert isinstance(pl_module, Classifier)
+        logged = {**trainer.callback_metrics, **pl_module.train_metrics()}
+        metrics = {name: value.item() for name, value in logged.items()}
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        row |= {name: metrics[name] for name in HISTORY if name in metrics}
+        self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
+        self._write()
+        if not console.is_terminal:
+            console.print(
+                f"epoch {row['epoch']:>3} of {trainer.max_epochs}: "
+                + "  ".join(f"{name} {row[name]:.4f}" for name in HISTORY[3:] if name in row)
+                + f"  ({self.seconds:.0f} s)",
+                markup=False,
+            )
+
+    def _write(self) -> None:
+        partial = self.path.with_name(f".{self.path.name}")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, HISTORY)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        partial.replace(self.path)

@@ -1,0 +1,125 @@
+"""The only LightningModule: loss, metrics, optimizer and schedule around any network with logits."""
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from convlab.errors import ConvlabError
+
+
+class Classifier(pl.LightningModule):
+    """Softmax cross-entropy training of `model`, which maps n ... to n `num_classes` logits.
+
+    Logs `train/loss`, `train/acc`, `val/loss` and `val/acc`, means over an epoch's images, and every
+    `log_every_n_steps` the batch's loss as `train/loss_step`.
+
+    Args:
+        optimizer: makes the optimizer from parameter groups (a Hydra `_partial_`). Its `weight_decay`
+            reaches weights only: parameters with one dimension (biases, batch norm) are never decayed.
+        scheduler: makes the schedule from the optimizer, or None for a constant rate; `total_steps` is
+            filled in when it has that parameter.
+        interval: whether the schedule moves by "step" or by "epoch".
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., Any] | None = None,
+        interval: Literal["step", "epoch"] = "step",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        self._optimizer, self._scheduler, self._interval = optimizer, scheduler, interval
+        self.train_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.val_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.train_loss = MeanMetric()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits n num_classes."""
+        logits: Tensor = self.model(inputs)
+        return logits
+
+    def on_train_start(self) -> None:
+        """Refuse to go on with a schedule that a checkpoint laid out for another number of steps."""
+        schedule = self.lr_schedulers()
+        planned = getattr(schedule, "total_steps", None)
+        if planned is not None and planned != self._num_steps():
+            raise ConvlabError(
+                f"the checkpoint's schedule ends after {planned:,} steps, this training takes "
+                f"{self._num_steps():,}. Train anew with resume=never, or go on with the old "
+                "trainer.max_epochs; scheduler=constant can be prolonged at will."
+            )
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        inputs, labels = batch
+        logits = self(inputs)
+        loss: Tensor = self.loss(logits, labels)
+        self.train_acc.update(logits.detach(), labels)
+        self.train_loss.update(loss.detach(), len(labels))
+        if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        self.train_loss.reset()
+        self.train_acc.reset()
+
+    def train_metrics(self) -> dict[str, Tensor]:
+        """`train/loss` and `train/acc` over the epoch so far."""
+        return {"train/loss": self.train_loss.compute(), "train/acc": self.train_acc.compute()}
+
+    def on_train_epoch_end(self) -> None:
+        self.log_dict(self.train_metrics())
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        inputs, labels = batch
+        logits = self(inputs)
+        self.val_acc.update(logits, labels)
+        loss = nn.functional.cross_entropy(logits, labels)
+        self.log("val/loss", loss, batch_size=len(labels))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/acc", self.val_acc, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        weights = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": weights}]
+        if others:
+            groups.append({"params": others, "weight_decay": 0.0})
+        optimizer = self._optimizer(groups)
+        if self._scheduler is None:
+            return optimizer
+        steps = inspect.signature(self._scheduler).parameters.get("total_steps")
+        open_end = steps is not None and steps.default is None
+        total = {"total_steps": self._num_steps()} if open_end else {}
+        schedule = {"scheduler": self._scheduler(optimizer, **total), "interval": self._interval}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _num_steps(self) -> int:
+        """Optimizer steps of the whole training.
+
+        `trainer.estimated_stepping_batches` would build the loaders here, before a checkpoint is restored,
+        and Lightning then never gives them their place within the epoch back.
+        """
+        trainer = self.trainer
+        if trainer.max_steps > 0:
+            return trainer.max_steps
+        if not trainer.max_epochs or trainer.max_epochs < 0:
+            raise ConvlabError("this schedule needs an end: set trainer.max_epochs or trainer.max_steps.")
+        batches = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        limit = trainer.limit_train_batches
+        if limit is not None:
+            batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        return math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs

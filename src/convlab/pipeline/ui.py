@@ -1,0 +1,37 @@
+"""Browse the runs in MLflow's web interface.
+
+usage: convlab ui [--port 5000] [--host 127.0.0.1]
+
+Opens MLflow on the project's own database, or on what MLFLOW_TRACKING_URI names, and prints the address.
+Only this machine can reach it, unless --host says otherwise. Ctrl-C ends it.
+
+examples:
+  convlab ui
+  convlab ui --port 5001
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+
+from convlab.console import console
+
+
+def run(args: list[str]) -> int:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="convlab ui", add_help=False)
+    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--host", default="127.0.0.1")
+    options = parser.parse_args(args)
+
+    from convlab import tracking
+
+    console.print(f"MLflow on {tracking.uri()}: http://{options.host}:{options.port}  (Ctrl-C ends it)")
+    tracking.experiment_id("convlab")  # an empty page is better than a missing database
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking.uri()]
+    command += ["--host", options.host, "--port", str(options.port)]
+    try:
+        return subprocess.run(command, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}).returncode
+    except KeyboardInterrupt:
+        return 0

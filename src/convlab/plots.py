@@ -1,0 +1,232 @@
+"""Arrays to figures: confusion matrix, learning curves, worst mistakes. Nothing is read or written here.
+
+Figures carry their own size and resolution: `figure.savefig(path)` is all a caller needs. The colours are
+Okabe and Ito's, told apart by colour-blind people; line style and marker differ too, for print in black
+and white. Two greys are named so that a page can exchange them for its own (see `report.py`): `INK`
+writes, `LINE` frames.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+INK, LINE = "#1c2024", "#d5dae1"
+BLUE, VERMILLION = "#0072b2", "#d55e00"
+SERIES = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", ":", "-.")
+STYLE: Any = {
+    "figure.dpi": 144,
+    "font.size": 10,
+    "text.color": INK,
+    "text.parse_math": False,  # a class may be called `$1 bill $2`
+    "axes.labelcolor": INK,
+    "axes.edgecolor": LINE,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+}
+MAX_NUMBERED, MAX_NAMED = 20, 60  # classes up to which a confusion matrix shows counts, and names
+
+History = Sequence[Mapping[str, Any]]  # one row an epoch, as in history.csv
+Arguments = ParamSpec("Arguments")
+
+
+def _styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Draw with STYLE, and leave the caller's own matplotlib settings alone."""
+
+    @wraps(draw)
+    def styled(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+@_styled
+def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
+    """Counts k k, row: true class, column: predicted. Right answers are blue, mistakes vermillion.
+
+    A cell's strength is the square root of its share of the row: at linear strength the rare mistakes of
+    a good network could not be seen. The background stays clear, so the figure suits any page.
+    """
+    counts = np.asarray(matrix, dtype=np.int64)
+    num_classes = len(classes)
+    strength = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    cells = np.empty((num_classes, num_classes, 4))
+    cells[...] = (*to_rgb(VERMILLION), 1.0)
+    cells[np.diag_indices(num_classes)] = (*to_rgb(BLUE), 1.0)
+    cells[..., 3] = strength
+
+    side = float(np.clip(2.2 + 0.32 * num_classes, 4.8, 10))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(cells, interpolation="none")
+    size = min(10.0, 200 / max(num_classes, 1))
+    if num_classes <= MAX_NUMBERED:
+        for row, column in np.argwhere(counts):
+            colour = "white" if strength[row, column] > 0.6 else INK
+            number = f"{counts[row, column]:,}"
+            axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=min(size, 8.5))
+    names = [_short(name) for name in classes] if num_classes <= MAX_NAMED else []
+    places = range(len(names))
+    slant: dict[str, Any] = (
+        {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, classes)) > 3 else {}
+    )
+    axes.set_xticks(places, names, fontsize=size, **slant)
+    axes.set_yticks(places, names, fontsize=size)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(True)
+    total, right = int(counts.sum()), int(np.trace(counts))
+    axes.set_title(f"{right:,} of {total:,} right ({_percent(right / max(total, 1))})")
+    return figure
+
+
+@_styled
+def curves(history: History) -> Figure:
+    """Loss and accuracy by epoch, training against validation; `history` has the rows of history.csv."""
+    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+    panels = figure.subplots(2, sharex=True)
+    for axes, quantity, title in zip(panels, ("loss", "acc"), ("Loss", "Accuracy"), strict=True):
+        for index, (split, label) in enumerate((("val", "validation"), ("train", "training"))):
+            _line(axes, history, f"{split}/{quantity}", index, label)
+        axes.set_title(title)
+    _finish(panels[0], [history], "loss")
+    _finish(panels[1], [history], "acc")
+    panels[0].legend(loc="best")
+    panels[1].set_xlabel("epoch")
+    return figure
+
+
+@_styled
+def overlaid(histories: Mapping[str, History], metric: str) -> Figure:
+    """One metric of history.csv (`val/acc`, `val/loss`) of several runs, by epoch."""
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, history) in enumerate(histories.items()):
+        _line(axes, history, metric, index, _short(name, 28))
+    split, quantity = metric.split("/")
+    noun = {"acc": "accuracy"}.get(quantity, quantity)
+    axes.set_title({"val": "Validation", "train": "Training"}[split] + " " + noun)
+    axes.set_xlabel("epoch")
+    _finish(axes, list(histories.values()), quantity)
+    axes.legend(loc="best", fontsize=9)
+    return figure
+
+
+def worst_mistakes(labels: ArrayLike, probabilities: ArrayLike, limit: int = 24) -> NDArray[np.int64]:
+    """Indices of wrongly classified images, the network's surest first; labels n, probabilities n k."""
+    scores, truth = np.asarray(probabilities), np.asarray(labels)
+    wrong = np.flatnonzero(scores.argmax(axis=1) != truth)
+    order = np.argsort(-scores[wrong].max(axis=1), kind="stable")
+    return wrong[order][:limit]
+
+
+@_styled
+def mistakes(
+    images: Sequence[Image.Image],
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    classes: Sequence[str],
+    limit: int = 24,
+) -> Figure:
+    """The `limit` worst of the images (see `worst_mistakes`), each with its true class and the top three.
+
+    labels n, probabilities n k. The true class's bar is blue, wrong ones vermillion.
+    """
+    scores, truth = np.asarray(probabilities), np.asarray(labels)
+    worst = worst_mistakes(truth, scores, limit)
+    if not len(worst):
+        figure = Figure(figsize=(5, 1))
+        figure.text(0.5, 0.5, "No mistakes", ha="center", va="center")
+        return figure
+    num_columns = min(6, len(worst))
+    num_rows = math.ceil(len(worst) / num_columns)
+    figure = Figure(figsize=(1.9 * num_columns, 2.75 * num_rows))
+    edges = {"left": 0.02, "right": 0.98, "bottom": 0.04 / num_rows, "top": 1 - 0.1 / num_rows}
+    cells = figure.add_gridspec(num_rows, num_columns, hspace=0.16, wspace=0.12, **edges)
+    for place, index in enumerate(worst):
+        cell = cells[divmod(place, num_columns)].subgridspec(2, 1, height_ratios=[3, 1.05], hspace=0.03)
+        picture, bars = figure.add_subplot(cell[0]), figure.add_subplot(cell[1])
+        picture.imshow(np.asarray(images[index].convert("RGB")))
+        picture.set_aspect("equal", adjustable="datalim")  # all frames alike, whatever the photo's shape
+        picture.set_axis_off()
+        picture.set_title(f"true: {_short(classes[truth[index]], 18)}", fontsize=10, pad=3)
+        _top_three(bars, scores[index], int(truth[index]), classes)
+    return figure
+
+
+def _top_three(axes: Axes, scores: NDArray[Any], truth: int, classes: Sequence[str]) -> None:
+    top = np.argsort(-scores, kind="stable")[:3]
+    colours = [BLUE if index == truth else VERMILLION for index in top]
+    axes.barh(range(len(top)), scores[top], height=0.9, color=colours, alpha=0.35)
+    for row, index in enumerate(top):
+        axes.text(0.02, row, _short(classes[index], 16), va="center", fontsize=8.5)
+        axes.text(0.99, row, _percent(scores[index], 0), ha="right", va="center", fontsize=8.5)
+    axes.set(xlim=(0, 1), ylim=(2.5, -0.5))
+    axes.set_axis_off()
+
+
+def _line(axes: Axes, history: History, metric: str, index: int, label: str) -> None:
+    """A history's `metric` by epoch; epochs without a number (not measured, or diverged) are left out."""
+    points = [(row["epoch"], float(row[metric])) for row in history if row.get(metric) not in (None, "")]
+    points = [(epoch, value) for epoch, value in points if math.isfinite(value)]
+    axes.plot(
+        [epoch for epoch, _ in points],
+        [value for _, value in points],
+        color=SERIES[index % len(SERIES)],
+        marker=MARKERS[index % len(MARKERS)],
+        linestyle=DASHES[index % len(DASHES)],
+        markevery=max(1, len(points) // 12),
+        label=label,
+    )
+
+
+def _finish(axes: Axes, histories: Sequence[History], quantity: str) -> None:
+    """Whole epochs from the first to the last; accuracy in per cent, never above 100, loss never below 0."""
+    epochs = [row["epoch"] for history in histories for row in history] or [1]
+    first, last = min(epochs), max(epochs)
+    pad = min(0.03 * (last - first), 0.5) if last > first else 0.5
+    axes.set_xlim(first - pad, last + pad)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.margins(y=0.1)
+    bottom, top = axes.get_ylim()
+    if quantity == "acc":
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        axes.set_ylim(bottom, min(top, 1.0 + 0.02 * (1.0 - bottom)))
+    else:
+        axes.set_ylim(max(bottom, 0.0), top)
+
+
+def _percent(share: float, decimals: int = 1) -> str:
+    """Never rounded up to certainty: 99.97 % is no 100 %."""
+    text = f"{100 * share:.{decimals}f} %"
+    return f"{100 - 10.0**-decimals:.{decimals}f} %" if share < 1 and text.startswith("100") else text
+
+
+def _short(name: str, limit: int = 20) -> str:
+    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"

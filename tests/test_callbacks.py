@@ -1,0 +1,78 @@
+"""Averaged weights step by step, and the history."""
+
+import csv
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from tiny_training import Points, fit, linear, sgd
+
+from convlab.callbacks import HISTORY, AveragedWeights, History
+from convlab.classifier import Classifier
+
+
+class Recorder(pl.Callback):
+    """The raw weights after each step."""
+
+    def __init__(self):
+        self.weights = []
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        self.weights.append(pl_module.model.weight.detach().clone())
+
+
+def test_the_average_ramps_up_as_tensorflow_has_it():
+    model, recorder = linear(), Recorder()
+    expected = model.weight.detach().clone()
+    averaged = AveragedWeights(decay=0.3)
+    fit(Classifier(model, 2, sgd(lr=0.5)), max_epochs=2, callbacks=[recorder, averaged])
+    assert len(recorder.weights) == 6
+    for step, raw in enumerate(recorder.weights, start=1):
+        decay = min(0.3, (1 + step) / (10 + step))  # 2/11, 3/12, 4/13 -> 0.3 from the third step on
+        expected = decay * expected + (1 - decay) * raw
+    # at the end of training Lightning leaves the average in the module
+    torch.testing.assert_close(model.weight.detach(), expected)
+
+
+def test_validation_uses_the_average_and_training_the_raw_weights():
+    seen = []
+
+    class Watch(Classifier):
+        def validation_step(self, batch, batch_idx):
+            seen.append(self.model.weight.detach().clone())
+            super().validation_step(batch, batch_idx)
+
+    recorder = Recorder()
+    fit(Watch(linear(), 2, sgd(lr=0.5)), Points(batch_size=12), callbacks=[recorder, AveragedWeights(0.3)])
+    start = linear().weight.detach()
+    torch.testing.assert_close(seen[0], 2 / 11 * start + 9 / 11 * recorder.weights[0])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_an_impossible_decay_is_refused(decay):
+    with pytest.raises(ValueError, match=f"averaging.decay={decay}"):
+        AveragedWeights(decay)
+
+
+def test_history_has_a_row_an_epoch_and_a_line_where_there_is_no_terminal(tmp_path, capsys):
+    history = History(tmp_path / "history.csv")
+    fit(Classifier(linear(), 2, sgd(lr=0.5)), max_epochs=3, callbacks=[history])
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == HISTORY
+    assert [(row["epoch"], row["step"], row["lr"]) for row in rows] == [
+        ("1", "3", "0.5"),
+        ("2", "6", "0.5"),
+        ("3", "9", "0.5"),
+    ]
+    assert float(rows[2]["train/loss"]) < float(rows[0]["train/loss"])
+    assert "epoch   3 of 3: train/loss" in capsys.readouterr().out
+
+
+def test_history_forgets_the_epochs_that_are_trained_again(tmp_path):
+    history = History(tmp_path / "history.csv")
+    history.load_state_dict({"rows": [{"epoch": 1, "train/loss": 9.0}], "seconds": 100.0})
+    fit(Classifier(linear(), 2, sgd(lr=0.5)), callbacks=[history])
+    assert [row["epoch"] for row in history.rows] == [1]
+    assert history.rows[0]["train/loss"] < 9.0
+    assert history.seconds > 100.0

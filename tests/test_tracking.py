@@ -1,0 +1,130 @@
+"""What a run leaves in MLflow: a real SQLite database, and a real server."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from convlab import config, runs, tracking
+from convlab.evaluation import evaluate
+from convlab.training import train
+
+QUICK = ["experiment=digits_fully_connected", "scheduler=constant", "trainer.max_epochs=2", "model.hidden=8"]
+
+
+def settings(*overrides):
+    return config.plain(config.compose("train", [*QUICK, *overrides]))
+
+
+def run_of(run_dir):
+    return tracking.client().get_run(runs.read_state(run_dir)["mlflow"]["run_id"])
+
+
+def artifacts(run_id, path=None):
+    found = []
+    for item in tracking.client().list_artifacts(run_id, path):
+        found += artifacts(run_id, item.path) if item.is_dir else [item.path]
+    return found
+
+
+def test_a_run_is_recorded_whole_and_resumed_in_place(project):
+    run_dir = project / "runs" / "one"
+    train(settings(), run_dir)
+    first = run_of(run_dir)
+    evaluate(run_dir)
+    run = run_of(run_dir)
+    assert run.info.run_id == first.info.run_id
+    assert (run.info.run_name, run.info.status) == ("one", "FINISHED")
+    assert run.data.params["optimizer.lr"] == "0.05"
+    assert run.data.params["model.hidden"] == "8"
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert run.data.metrics["test/acc"] == metrics["test"]["acc"]
+    assert {"train/loss", "train/acc", "val/loss", "test/loss", "test_class/3"} <= set(run.data.metrics)
+    lineage = metrics["lineage"]
+    for tag in ("config_hash", "data_hash", "weights_hash"):
+        assert run.data.tags[tag] == lineage[tag]
+    assert run.data.tags["substitutes"] == "none"
+    epochs = tracking.client().get_metric_history(run.info.run_id, "val/acc")
+    assert len(epochs) == 2
+    assert epochs[metrics["val"]["epoch"] - 1].value == pytest.approx(metrics["val"]["acc"])
+    assert set(artifacts(run.info.run_id)) == {
+        "config.yaml",
+        "environment.txt",
+        "history.csv",
+        "metrics.json",
+        "checkpoints/best.ckpt",
+        "figures/confusion.png",
+        "figures/curves.png",
+        "figures/mistakes.png",
+        "model/model.json",
+        "model/raw.safetensors",
+    }
+    assert (project / "mlflow.db").is_file()
+    assert not (project / "mlruns").exists()
+
+    train(settings("trainer.max_epochs=3", "resume=latest"), run_dir)
+    assert run_of(run_dir).info.run_id == run.info.run_id
+    assert len(tracking.client().get_metric_history(run.info.run_id, "val/acc")) == 3
+
+
+def test_a_new_training_is_a_new_run(project):
+    run_dir = project / "runs" / "one"
+    train(settings(), run_dir)
+    first = run_of(run_dir)
+    train(settings(), run_dir)
+    assert run_of(run_dir).info.run_id != first.info.run_id
+
+
+def test_an_evaluation_without_its_run_begins_one(project):
+    """DVC can restore a run's directory into a project whose database never saw it."""
+    run_dir = project / "runs" / "one"
+    train(settings(), run_dir)
+    before = run_of(run_dir).info.run_id
+    tracking.client().delete_run(before)
+    evaluate(run_dir)
+    assert run_of(run_dir).info.run_id != before
+    assert "test/acc" in run_of(run_dir).data.metrics
+
+
+@pytest.fixture
+def server(tmp_path):
+    """An MLflow server with a database of its own, on this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+    store += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", *address, *store],
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=1).read()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield url
+    os.killpg(process.pid, 15)
+    process.wait()
+
+
+def test_a_tracking_server_receives_the_run(convlab, project, server):
+    done = convlab("train", *QUICK, "evaluate=true", MLFLOW_TRACKING_URI=server)
+    run_id = json.loads((project / "runs/digits_fully_connected/run.json").read_text())["mlflow"]["run_id"]
+    assert f"{server}/#/experiments/1/runs/{run_id}" in done.stdout
+    with urllib.request.urlopen(f"{server}/api/2.0/mlflow/runs/get?run_id={run_id}") as answer:
+        run = json.load(answer)["run"]
+    assert run["info"]["status"] == "FINISHED"
+    assert "test/acc" in {metric["key"] for metric in run["data"]["metrics"]}
+    assert not (project / "mlflow.db").exists()
