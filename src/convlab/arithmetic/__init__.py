@@ -1,0 +1,1 @@
+"""Convolution arithmetic without torch: sizes, receptive fields, and what each layer counts."""
