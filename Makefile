@@ -18,7 +18,7 @@ $(SETUP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(SETUP) ## run the pipeline on the embedded sample, offline, and show the comparison
-	@if [ -e reports/sample ] && [ -z "$$(dvc status --quiet compare_sample || echo stale)" ]; \
+	@if dvc status --quiet --with-deps compare_sample; \
 	  then convlab compare digits_fully_connected digits_lenet5 patches_linear_head; \
 	  else dvc repro compare_sample; fi
 	@echo "The same as a page: reports/sample/comparison.html    Every run: make ui"

@@ -1,0 +1,123 @@
+"""Fill the cache: decode and resize in threads while the backbone computes, a bounded number ahead."""
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from convlab.bottleneck.cache import BottleneckCache
+from convlab.bottleneck.runtime import Runtime
+from convlab.console import progress
+from convlab.data.photos import Photo
+from convlab.errors import ConvlabError
+from convlab.preprocessing import Preprocessing, UnreadableImage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DECODE_THREADS = min(8, os.cpu_count() or 1)
+BATCHES_AHEAD = 2
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class Extraction:
+    """What one run did, in different image contents. `failed`: content hash -> reason."""
+
+    reused: int = 0
+    computed: int = 0
+    seconds: float = 0.0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def extract(
+    root: Path,
+    photos: Iterable[Photo],
+    preprocessing: Preprocessing,
+    load: Callable[[], Runtime],
+    cache: BottleneckCache,
+    batch_size: int,
+) -> Extraction:
+    """Bring the vector of every photo below `root` into the cache, and report.
+
+    `load` is called once there is something to compute, not before.
+    """
+    by_content = {photo.content_hash: photo for photo in photos}
+    missing = [photo for content, photo in by_content.items() if content not in cache]
+    report = Extraction(reused=len(by_content) - len(missing))
+    if not missing:
+        return report
+    runtime, started = load(), time.perf_counter()
+
+    def decode(photo: Photo) -> "Tensor":
+        return _pixels(root, photo, preprocessing)
+
+    def compute(batch: "list[tuple[str, Tensor]]") -> None:
+        cache.add(
+            [content for content, _ in batch], _vectors(runtime, preprocessing, [image for _, image in batch])
+        )
+        report.computed += len(batch)
+
+    batch: list[tuple[str, Tensor]] = []
+    with progress("extracting", len(missing)) as advance:
+        for photo, image in _ahead(decode, missing, BATCHES_AHEAD * batch_size):
+            try:
+                batch.append((photo.content_hash, image.result()))
+            except UnreadableImage as error:
+                report.failed[photo.content_hash] = str(error)
+                advance(1)
+            if len(batch) == batch_size:
+                compute(batch)
+                advance(len(batch))
+                batch = []
+        if batch:
+            compute(batch)
+            advance(len(batch))
+    cache.flush()
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _pixels(root: Path, photo: Photo, preprocessing: Preprocessing) -> "Tensor":
+    """uint8 c h w, from the very bytes that the photo's hash stands for."""
+    try:
+        data = (root / photo.path).read_bytes()
+    except OSError as error:
+        raise UnreadableImage(error.strerror or str(error)) from None
+    if hashlib.sha256(data).hexdigest() != photo.content_hash:
+        raise UnreadableImage("it changed while it was read; run it again")
+    return preprocessing.pixels(preprocessing.open(data))
+
+
+def _vectors(runtime: Runtime, preprocessing: Preprocessing, images: "list[Tensor]") -> np.ndarray:
+    import torch
+
+    vectors = runtime(preprocessing.normalize(torch.stack(images)))
+    if vectors.ndim != 2:
+        raise ConvlabError(
+            f"the backbone gives {tuple(vectors.shape)} for an image batch, expected vectors n d"
+        )
+    return vectors.numpy()
+
+
+def _ahead(work: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[tuple[T, Future[R]]]:
+    """Each item with its result to be, in order; threads work at most `depth` items ahead of the reader."""
+    waiting: deque[tuple[T, Future[R]]] = deque()
+    pool = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) > depth:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        pool.shutdown(cancel_futures=True)

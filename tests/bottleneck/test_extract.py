@@ -1,0 +1,126 @@
+"""Extraction against a plain forward pass, with a small real network."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from convlab.bottleneck import extract as module
+from convlab.bottleneck.backbone import Backbone
+from convlab.bottleneck.cache import BottleneckCache
+from convlab.bottleneck.extract import extract
+from convlab.bottleneck.runtime import make_runtime
+from convlab.data.photos import Photo, content_hash
+from convlab.errors import ConvlabError
+from convlab.preprocessing import Preprocessing
+
+SMALL = Preprocessing(size=32, channels=3, pixel_mean=(128,), pixel_std=(128,))
+BACKBONE = Backbone("tiny", "test_resnet")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Photo]:
+    """Ten PNGs of 40x30 noise below tmp_path."""
+    random = np.random.default_rng(0)
+    found = []
+    for i in range(10):
+        path = tmp_path / f"{i}.png"
+        Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(path)
+        found.append(Photo(content_hash(path), "noise", path.name))
+    return found
+
+
+def cache(tmp_path: Path) -> BottleneckCache:
+    return BottleneckCache(tmp_path / "cache", "tiny", {})
+
+
+def torch_runtime():
+    return make_runtime("torch", BACKBONE.model)
+
+
+def test_vectors_equal_a_plain_forward_of_timms_model(tmp_path, photos):
+    with cache(tmp_path) as vectors:
+        report = extract(tmp_path, photos, SMALL, torch_runtime, vectors, batch_size=4)
+        with (tmp_path / "v.npy").open("wb") as file:
+            vectors.export([photo.content_hash for photo in photos], file)
+    assert (report.reused, report.computed, report.failed) == (0, 10, {})
+
+    torch.manual_seed(0)
+    plain = timm.create_model("test_resnet", num_classes=0).eval()
+    images = np.stack(
+        [
+            np.asarray(Image.open(tmp_path / p.path).resize((32, 32), Image.Resampling.BILINEAR))
+            for p in photos
+        ]
+    )
+    inputs = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32))
+    with torch.no_grad():
+        expected = plain((inputs - 128) / 128)
+    assert np.abs(np.load(tmp_path / "v.npy") - expected.numpy()).max() < 1e-5
+
+
+def test_only_what_is_missing_is_computed_and_nothing_is_loaded_for_nothing(tmp_path, photos):
+    def no_need():
+        raise AssertionError("nothing is to be computed")
+
+    with cache(tmp_path) as vectors:
+        extract(tmp_path, photos[:7], SMALL, torch_runtime, vectors, batch_size=4)
+        report = extract(tmp_path, photos, SMALL, torch_runtime, vectors, batch_size=4)
+        assert (report.reused, report.computed) == (7, 3)
+        report = extract(tmp_path, [*photos, *photos], SMALL, no_need, vectors, batch_size=4)
+        assert (report.reused, report.computed) == (10, 0)
+
+
+def test_unreadable_photos_are_reported_and_cost_no_other(tmp_path, photos):
+    broken = tmp_path / photos[2].path
+    broken.write_bytes(broken.read_bytes()[:500])
+    bad = Photo(content_hash(broken), "noise", photos[2].path)
+    gone = Photo("0" * 64, "noise", "gone.png")
+    changed = Photo("1" * 64, "noise", photos[5].path)  # its bytes are not those of this hash
+    with cache(tmp_path) as vectors:
+        report = extract(
+            tmp_path,
+            [*photos[:2], bad, gone, changed, *photos[3:]],
+            SMALL,
+            torch_runtime,
+            vectors,
+            batch_size=4,
+        )
+        assert len(vectors) == report.computed == 9
+        assert "1" * 64 not in vectors
+    assert report.failed.keys() == {bad.content_hash, gone.content_hash, changed.content_hash}
+    assert "truncated" in report.failed[bad.content_hash]
+    assert report.failed[gone.content_hash] == "No such file or directory"
+    assert "changed while it was read" in report.failed[changed.content_hash]
+
+
+def test_a_backbone_that_gives_maps_is_refused(tmp_path, photos):
+    unpooled = Backbone("tiny", "test_resnet", options={"global_pool": ""})
+    with (
+        cache(tmp_path) as vectors,
+        pytest.raises(ConvlabError, match=r"\(4, 96, 1, 1\).*expected vectors n d"),
+    ):
+        extract(tmp_path, photos, SMALL, lambda: make_runtime("torch", unpooled.model), vectors, batch_size=4)
+
+
+def test_decoding_runs_ahead_of_the_reader_and_no_further():
+    """With three ahead, the reader of item i finds at most items up to i + 3 begun."""
+    begun, lock = [], threading.Lock()
+
+    def work(item: int) -> int:
+        with lock:
+            begun.append(item)
+        return item * 10
+
+    for item, result in module._ahead(work, range(30), 3):
+        assert result.result() == item * 10
+        ahead = min(item + 4, 30)
+        until = time.monotonic() + 10
+        while len(begun) < ahead and time.monotonic() < until:
+            time.sleep(0.001)  # the reader's own work, during which threads go on
+        assert len(begun) == ahead

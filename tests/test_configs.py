@@ -1,0 +1,143 @@
+"""`dvc.yaml` and `conf/` say the same: every experiment composes, every stage declares what it uses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import pytest
+import yaml
+
+from convlab import config, runs
+
+ROOT = Path(__file__).parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+# Code that carries a stage out without deciding its result; a change there must not train anew.
+GLUE = {
+    *("__init__", "__main__", "cli", "console", "errors", "project", "torchvision_operators"),
+    *("pipeline/__init__", "tracking", "sweep", "plots", "fetching/__init__", "fetching/provenance"),
+}
+# what the stage `train` runs, in a process that only composes and imports
+IMPORTED = """
+import json, sys
+from pathlib import Path
+import convlab
+import convlab.pipeline.train, convlab.training
+from convlab import config, runs
+settings = config.plain(config.compose("train", ["experiment=" + sys.argv[1]]))
+from hydra.utils import get_class
+get_class(settings["data"]["module"]["_target_"])
+get_class(settings["model"]["_target_"])
+root = Path(convlab.__file__).parent
+names = [Path(m.__file__).relative_to(root) for m in list(sys.modules.values())
+         if (getattr(m, "__file__", None) or "").startswith(str(root))]
+print(json.dumps(sorted(str(n.with_suffix("")) for n in names)))
+"""
+
+
+def stage(name, key):
+    """The stage `name@key` with its item filled in, as DVC resolves it."""
+    item = STAGES[name]["foreach"][key]
+
+    def fill(value):
+        if isinstance(value, dict):
+            return {fill(k): fill(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [fill(v) for v in value]
+        if isinstance(value, str):
+            value = value.replace("${key}", key)
+            for name_, content in item.items():
+                value = value.replace(f"${{item.{name_}}}", content)
+        return value
+
+    return fill(STAGES[name]["do"])
+
+
+def parameter_files(declared):
+    return {next(iter(entry)) for entry in declared["params"]}
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch):
+    monkeypatch.setenv("CONVLAB_PROJECT", str(ROOT))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_composes_into_a_network(experiment):
+    settings = config.plain(config.compose("train", [f"experiment={experiment}"]))
+    assert settings["name"] == experiment
+    sizes = {"num_inputs": 16, "num_classes": 5}
+    model = {key: sizes[key] if value is None else value for key, value in settings["model"].items()}
+    assert sum(parameter.numel() for parameter in runs.build_model(model).parameters()) > 0
+
+
+def test_every_experiment_is_trained_evaluated_and_compared():
+    assert sorted(STAGES["train"]["foreach"]) == sorted(STAGES["evaluate"]["foreach"]) == EXPERIMENTS
+    compared = [dep for name in ("compare", "compare_sample") for dep in STAGES[name]["deps"]]
+    assert {f"runs/{name}/metrics.json" for name in EXPERIMENTS} <= set(compared)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_train_declares_the_files_that_its_experiment_composes(experiment):
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        composed = hydra.compose("train", [f"experiment={experiment}"], return_hydra_config=True)
+    choices = composed.hydra.runtime.choices
+    used = {
+        f"conf/{group}/{choice}.yaml" for group, choice in choices.items() if (ROOT / "conf" / group).is_dir()
+    }
+    declared = stage("train", experiment)
+    assert parameter_files(declared) == used | {"conf/train.yaml"}
+    settings = config.plain(config.compose("train", [f"experiment={experiment}"]))
+    assert settings["data"]["module"]["dir"] in declared["deps"]
+    assert settings["data"]["module"]["dir"] in stage("evaluate", experiment)["deps"]
+
+
+def covered(module, deps):
+    path = f"src/convlab/{module}.py"
+    return any(path == dep or path.startswith(f"{dep}/") for dep in deps)
+
+
+@pytest.mark.parametrize("experiment", ["lenet5", "linear_head"])
+def test_train_declares_the_code_that_it_runs(experiment):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, experiment],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ,
+    )
+    modules = set(json.loads(done.stdout.splitlines()[-1])) - GLUE
+    assert {"training", "classifier", "data/batches", "models/lenet"} & modules
+    undeclared = {module for module in modules if not covered(module, stage("train", experiment)["deps"])}
+    assert undeclared == set()
+
+
+@pytest.mark.parametrize("name", ["features", "fetch", "train", "evaluate"])
+def test_declared_files_exist(name):
+    for key in STAGES[name]["foreach"]:
+        declared = stage(name, key)
+        files = [dep for dep in declared["deps"] if dep.startswith(("src/", "conf/"))]
+        for path in [*files, *parameter_files(declared)] if "params" in declared else files:
+            assert (ROOT / path).exists(), path
+
+
+def test_features_and_fetch_agree_with_the_configuration():
+    for key in STAGES["fetch"]["foreach"]:
+        declared = stage("fetch", key)
+        (path,) = parameter_files(declared)
+        (output,) = declared["outs"]
+        assert yaml.safe_load((ROOT / path).read_text())["dir"] == next(iter(output))
+    for key in STAGES["features"]["foreach"]:
+        declared = stage("features", key)
+        backbone = STAGES["features"]["foreach"][key]["backbone"]
+        settings = config.plain(config.compose("features", [f"data={key}", f"backbone={backbone}"]))
+        assert settings["data"]["dir"] in declared["deps"]
+        assert settings["dir"] == next(iter(declared["outs"][0]))
+
+
+def test_the_sample_is_imported_unfrozen():
+    """Frozen, a fresh clone would fail with "missing data 'source'"."""
+    assert "frozen" not in yaml.safe_load((ROOT / "data.dvc").read_text())
