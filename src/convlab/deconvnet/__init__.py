@@ -1,0 +1,1 @@
+"""Looking inside a convolutional network: convolution and pooling, and the way back through them."""
