@@ -49,6 +49,8 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
     for tag in ("config_hash", "data_hash", "weights_hash"):
         assert run.data.tags[tag] == lineage[tag]
     assert run.data.tags["substitutes"] == "none"
+    (data,) = [item.dataset for item in run.inputs.dataset_inputs]
+    assert (data.name, data.digest) == ("digits", lineage["data_hash"][:8])
     epochs = tracking.client().get_metric_history(run.info.run_id, "val/acc")
     assert len(epochs) == 2
     assert epochs[metrics["val"]["epoch"] - 1].value == pytest.approx(metrics["val"]["acc"])
@@ -65,6 +67,8 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
         "model/raw.safetensors",
     }
     assert (project / "mlflow.db").is_file()
+    kind = tracking.client().get_experiment_by_name("convlab").tags["mlflow.experimentKind"]
+    assert kind == "custom_model_development"
     assert not (project / "mlruns").exists()
 
     train(settings("trainer.max_epochs=3", "resume=latest"), run_dir)

@@ -87,8 +87,8 @@ def _open_parent(directory: Path, overrides: list[str], logger: dict[str, Any]) 
     parent_id = json.loads(noted.read_text())["parent_id"] if noted.is_file() else None
     if tracking.reopen(parent_id):
         return str(parent_id)
-    tags = {"sweep": " ".join(overrides), **runs.git_state()}
-    return tracking.start(logger["experiment"], f"sweep {directory.name}", tags)
+    name = f"sweep {directory.name}"
+    return tracking.start(logger["experiment"], name, {"sweep": " ".join(overrides)})
 
 
 def _close(directory: Path, parent_id: str | None) -> int:

@@ -15,14 +15,21 @@ from typing import Any
 
 from filelock import FileLock
 
+from convlab import runs
 from convlab.project import home_dir, state_dir
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
+from mlflow.entities import Dataset, DatasetInput, Metric, Param
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_GIT_DIRTY,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_SOURCE_TYPE,
+)
 from pytorch_lightning.loggers import MLFlowLogger
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -54,15 +61,26 @@ def experiment_id(name: str) -> str:
         # A server keeps artifacts where it was told to; a database alone has to be told.
         local = uri().startswith(("sqlite", "postgresql", "mysql", "mssql"))
         location = (home_dir() / "mlartifacts" / name).as_uri() if local else None
-        return str(client().create_experiment(name, artifact_location=location))
+        # the interface opens with runs and metrics, not with its pages for language models
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client().create_experiment(name, artifact_location=location, tags=tags))
 
 
 def start(experiment: str, name: str, tags: dict[str, Any], parent_id: str | None = None) -> str:
-    """Begin a run and return its id."""
-    parent = {MLFLOW_PARENT_RUN_ID: parent_id} if parent_id else {}
-    all_tags = {MLFLOW_RUN_NAME: name, **parent, **{key: str(value) for key, value in tags.items()}}
-    run = client().create_run(experiment_id(experiment), run_name=name, tags=all_tags)
+    """Begin a run and return its id; where its code comes from is told in MLflow's own tags."""
+    git = runs.git_state()
+    own: dict[str, Any] = {MLFLOW_SOURCE_NAME: "convlab", MLFLOW_SOURCE_TYPE: "LOCAL"}
+    own |= {MLFLOW_GIT_COMMIT: git["git_commit"], MLFLOW_GIT_DIRTY: git["git_dirty"]}
+    own |= {MLFLOW_PARENT_RUN_ID: parent_id, **tags}
+    known = {key: str(value) for key, value in own.items() if value is not None}
+    run = client().create_run(experiment_id(experiment), run_name=name, tags=known)
     return str(run.info.run_id)
+
+
+def log_dataset(run_id: str, name: str, folder: str, data_hash: str) -> None:
+    """What the run was trained on; MLflow shows the first digits of its hash."""
+    data = Dataset(name, data_hash[:8], "local", folder)
+    client().log_inputs(run_id, datasets=[DatasetInput(data)])
 
 
 def reopen(run_id: str | None) -> bool:

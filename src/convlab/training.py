@@ -119,11 +119,12 @@ def _open_tracking(
     tracking = _tracking()
     noted = runs.read_state(run_dir).get("mlflow") or {}
     experiment, run_id = config["logger"]["experiment"], noted.get("run_id")
-    tags = lineage | {key: value for key, value in runs.git_state().items() if value is not None}
-    tags["substitutes"] = "; ".join(lineage["substitutes"]) or "none"
+    tags = {**lineage, "substitutes": "; ".join(lineage["substitutes"]) or "none"}
     if not tracking.reopen(run_id):
         run_id = tracking.start(experiment, run_dir.name, tags, parent_id)
         tracking.log_environment(run_id)
+        data = config["data"]
+        tracking.log_dataset(run_id, data["name"], data["module"]["dir"], lineage["data_hash"])
     tracking.log_params(
         run_id, {key: value for key, value in config.items() if key not in ("sweep", "resume")}
     )
