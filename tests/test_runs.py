@@ -1,6 +1,7 @@
 """A saved network: complete, checked, and unable to run anything."""
 
 import json
+import subprocess
 
 import pytest
 import torch
@@ -68,6 +69,25 @@ def test_another_format_is_refused(tmp_path):
     (tmp_path / "model.json").write_text('{"format": 99}')
     with pytest.raises(ConvlabError, match="expected model format 1, found 99"):
         runs.read_card(tmp_path)
+
+
+def test_git_state_is_about_the_code_not_the_lock(project):
+    def git(*words):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        subprocess.run(["git", *identity, *words], cwd=project, check=True, capture_output=True)
+
+    assert runs.git_state() == {"git_commit": None, "git_dirty": False}
+    git("init", "-q")
+    for name in ("code.py", "dvc.lock"):
+        (project / name).write_text("1")
+    git("add", "code.py", "dvc.lock")
+    git("commit", "-qm", "all")
+    (project / "dvc.lock").write_text("2")
+    clean = runs.git_state()
+    assert len(clean["git_commit"]) == 40
+    assert not clean["git_dirty"]
+    (project / "code.py").write_text("2")
+    assert runs.git_state() == {**clean, "git_dirty": True}
 
 
 def test_a_run_is_found_by_name_or_path(project):

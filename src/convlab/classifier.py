@@ -68,7 +68,7 @@ class Classifier(pl.LightningModule):
         self.train_acc.update(logits.detach(), labels)
         self.train_loss.update(loss.detach(), len(labels))
         if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
+            self.log("train/loss_step", loss.detach(), prog_bar=True)
         return loss
 
     def on_train_epoch_start(self) -> None:

@@ -68,7 +68,8 @@ def update_state(directory: Path, **facts: Any) -> None:
 def git_state() -> dict[str, Any]:
     """`git_commit` (None outside a repository) and whether tracked files differ from it, `git_dirty`."""
     commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--untracked-files=no")
+    # dvc.lock changes while the pipeline runs: it says what came out, not what went in
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
     return {"git_commit": commit or None, "git_dirty": bool(changes)}
 
 

@@ -36,13 +36,16 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
     runs.write_json(directory / "sweep.json", {"overrides": lasting, "parent_id": parent_id})
     shared = [item.key_or_group for item in parsed if not item.is_sweep_override()]
     excluded = ",".join(["experiment", *shared])
-    launch(
-        [
-            f"hydra.sweep.dir={directory.relative_to(project_dir())}",
-            f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]",
-        ]
-    )
-    return _close(directory, parent_id)
+    try:
+        launch(
+            [
+                f"hydra.sweep.dir={directory.relative_to(project_dir())}",
+                f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]",
+            ]
+        )
+    finally:  # after Ctrl-C, too: what is finished is shown, and how to go on
+        status = _close(directory, parent_id)
+    return status
 
 
 def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None], None]) -> None:

@@ -57,12 +57,12 @@ def run(args: list[str]) -> int:
 
 def _hydra(args: list[str]) -> int:
     """Run Hydra's application on `args`; raises what a single job raised."""
-    raised: list[BaseException] = []
+    raised: list[ConvlabError] = []
 
     def job(cfg: DictConfig) -> None:
         try:
             _job(cfg)
-        except (ConvlabError, KeyboardInterrupt) as error:
+        except ConvlabError as error:
             raised.append(error)  # past Hydra, which would print a traceback
 
     argv, sys.argv = sys.argv, ["convlab train", *args]
