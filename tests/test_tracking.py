@@ -76,6 +76,17 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
     assert len(tracking.client().get_metric_history(run.info.run_id, "val/acc")) == 3
 
 
+def test_class_names_of_any_kind_are_recorded(project):
+    run_id = tracking.start("convlab", "one", {})
+    names = ["test_class/tülips & co", "test_class/tölips & co", "test_class/my daisy"]
+    tracking.log_metrics(run_id, {name: value for value, name in enumerate(names)})
+    assert tracking.client().get_run(run_id).data.metrics == {
+        "test_class/t_lips _ co": 0,
+        "test_class/t_lips _ co_": 1,
+        "test_class/my daisy": 2,
+    }
+
+
 def test_a_new_training_is_a_new_run(project):
     run_dir = project / "runs" / "one"
     train(settings(), run_dir)

@@ -7,6 +7,7 @@ MLFLOW_TRACKING_URI names another database or server.
 import logging
 import os
 import platform
+import re
 import time
 from collections.abc import Iterable
 from importlib.metadata import distributions
@@ -108,8 +109,14 @@ def log_params(run_id: str, config: dict[str, Any]) -> None:
 
 
 def log_metrics(run_id: str, metrics: dict[str, float]) -> None:
-    now = int(time.time() * 1000)
-    client().log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
+    """Metrics by name; a character that MLflow refuses in a name (class names have any) becomes `_`."""
+    now, accepted = int(time.time() * 1000), dict[str, float]()
+    for name, value in metrics.items():
+        plain = re.sub(r"[^A-Za-z0-9_./: -]", "_", name)
+        while plain in accepted:
+            plain += "_"
+        accepted[plain] = value
+    client().log_batch(run_id, [Metric(name, value, now, 0) for name, value in accepted.items()])
 
 
 def log_files(run_id: str, paths: Iterable[Path], folder: str | None = None) -> None:
