@@ -9,6 +9,7 @@ from tiny_training import Points, fit, linear, sgd
 
 from convlab.callbacks import HISTORY, AveragedWeights, History
 from convlab.classifier import Classifier
+from convlab.errors import ConvlabError
 
 
 class Recorder(pl.Callback):
@@ -50,7 +51,7 @@ def test_validation_uses_the_average_and_training_the_raw_weights():
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_an_impossible_decay_is_refused(decay):
-    with pytest.raises(ValueError, match=f"averaging.decay={decay}"):
+    with pytest.raises(ConvlabError, match=f"averaging.decay={decay}"):
         AveragedWeights(decay)
 
 

@@ -3,6 +3,8 @@
 import json
 import sqlite3
 
+from convlab import config, runs, sweep
+
 QUICK = ["experiment=digits_fully_connected", "trainer.max_epochs=1", "model.hidden=8"]
 
 
@@ -50,6 +52,17 @@ def assert_one_parent_with_named_children(database, directory, names):
     assert set(parents.values()) == {parent}
     assert {runs[run] for run in parents} == names
     assert {run for (run,) in metrics} <= set(parents)
+
+
+def test_a_job_counts_as_finished_only_with_the_same_settings(project):
+    settings = config.plain(config.compose("train", ["experiment=patches_linear_head"]))
+    assert settings["model"]["num_inputs"] is None
+    runs.update_state(project, status="finished")
+    config.save({**settings, "model": {**settings["model"], "num_inputs": 8}}, project / "config.yaml")
+    assert not sweep._finished(project, settings)  # not measured yet
+    (project / "metrics.json").touch()
+    assert sweep._finished(project, settings)
+    assert not sweep._finished(project, {**settings, "batch_size": 7})
 
 
 def test_resuming_what_never_ran_is_refused(convlab):

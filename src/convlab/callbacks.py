@@ -12,6 +12,7 @@ from torch import Tensor
 
 from convlab.classifier import Classifier
 from convlab.console import console
+from convlab.errors import ConvlabError
 
 HISTORY = ("epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc")
 
@@ -48,7 +49,7 @@ class AveragedWeights(WeightAveraging):
 
     def __init__(self, decay: float) -> None:
         if not 0 <= decay < 1:
-            raise ValueError(f"averaging.decay={decay}: expected 0 <= decay < 1")
+            raise ConvlabError(f"averaging.decay={decay}: expected 0 <= decay < 1.")
 
         def average(averaged: Tensor, current: Tensor, num_averaged: Tensor | int) -> Tensor:
             step = float(num_averaged)

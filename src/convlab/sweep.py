@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
 from rich.table import Table
 
 from convlab import config, runs
@@ -51,7 +52,7 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
 def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None], None]) -> None:
     """Run one combination unless it is finished; an error is noted in its run.json, not raised."""
     parent_id = json.loads((directory.parent / "sweep.json").read_text())["parent_id"]
-    if settings["sweep"]["resume"] and _finished(directory):
+    if settings["sweep"]["resume"] and _finished(directory, settings):
         console.print(f"{directory.name}: finished earlier, kept.", markup=False)
         return
     try:
@@ -63,8 +64,16 @@ def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None],
         warn(f"job {directory.name} failed; the others go on.")
 
 
-def _finished(directory: Path) -> bool:
-    return runs.read_state(directory).get("status") == "finished" and (directory / "metrics.json").is_file()
+def _finished(directory: Path, settings: dict[str, Any]) -> bool:
+    """Whether the job is done and measured, with these very settings: `conf/` may have changed since."""
+    if runs.read_state(directory).get("status") != "finished" or not (directory / "metrics.json").is_file():
+        return False
+    saved: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))  # type: ignore[assignment]
+    # sizes left open (null) were filled in from the data
+    model = {
+        key: saved["model"].get(key) if value is None else value for key, value in settings["model"].items()
+    }
+    return config.config_hash(saved) == config.config_hash({**settings, "model": model})
 
 
 def _directory(overrides: list[str], resuming: bool) -> Path:

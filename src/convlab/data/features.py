@@ -57,7 +57,7 @@ class CachedFeatures(LabelledData):
         return Batches(rows, self.labels(split), size, shuffle_seed=shuffle_seed)
 
     def labels(self, split: str) -> torch.Tensor:
-        return torch.tensor([self.classes.index(self._index[i]["class"]) for i in self._rows[split]])
+        return torch.tensor([int(self._index[i]["label"]) for i in self._rows[split]])
 
     def image(self, split: str, index: int) -> Image.Image:
         """The photograph behind a vector."""

@@ -23,7 +23,7 @@ examples
   convlab features data=flowers backbone=inception_v3
   convlab features data=patches backbone=resnet18_random     no download: random weights
   convlab features data=flowers data.name=birds data.dir=my/birds
-  convlab features data=flowers data.split.test=0.2          a larger test split
+  convlab features data=flowers data.split.test=0.3          a larger test split
 """
 
 from typing import Any
