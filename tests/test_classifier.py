@@ -70,7 +70,10 @@ def test_a_schedule_without_an_end_is_refused():
 
 def test_label_smoothing_changes_the_training_loss_alone():
     model = linear()
-    trainer = fit(Classifier(model, 2, sgd(lr=0.0), label_smoothing=0.2), Points(batch_size=12))
+    trainer = fit(
+        Classifier(model, 2, sgd(lr=0.0), loss=nn.CrossEntropyLoss(label_smoothing=0.2)),
+        Points(batch_size=12),
+    )
     data = Points()
     log_p = model(data.inputs).log_softmax(1).detach()
     target = nn.functional.one_hot(data.labels, 2) * 0.8 + 0.1

@@ -64,6 +64,35 @@ class AveragedWeights(WeightAveraging):
             self._average_model.update_parameters(pl_module)
 
 
+class StepLog(Callback):
+    """A line in the log every `every` steps: the batch's loss, with its L2 term, and the learning rate."""
+
+    def __init__(self, every: int) -> None:
+        if every < 1:
+            raise ConvlabError(f"print_every_n_steps={every}: expected at least 1.")
+        self.every = every
+        self._l2 = 0.0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if (trainer.global_step + 1) % self.every == 0:
+            assert isinstance(pl_module, Classifier)
+            self._l2 = pl_module.l2().item()  # now: the step changes the weights
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step % self.every:
+            return
+        loss, rate = outputs["loss"].item(), trainer.optimizers[0].param_groups[0]["lr"]
+        terms = f" (cross-entropy {loss:.4f} + L2 {self._l2:.4f})" if self._l2 else ""
+        console.print(
+            f"step {step:,}: loss {loss + self._l2:.4f}{terms}, learning rate {rate:.6f}", markup=False
+        )
+
+
 class History(Callback):
     """One row an epoch in `history.csv`, and one line in the log where there is no progress bar.
 
@@ -73,6 +102,7 @@ class History(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
+        self._validated = False  # in this epoch: one that max_steps ends is not
         self._seconds_before = 0.0
         self._start = 0.0
 
@@ -90,6 +120,12 @@ class History(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start = time.monotonic()
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validated = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validated = True
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # the module logs its training metrics only after the callbacks' turn
         assert isinstance(pl_module, Classifier)
@@ -100,12 +136,14 @@ class History(Callback):
             "step": trainer.global_step,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
-        row |= {name: metrics[name] for name in HISTORY if name in metrics}
+        fresh = [name for name in HISTORY if self._validated or not name.startswith("val/")]
+        row |= {name: metrics[name] for name in fresh if name in metrics}
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
         self._write()
         if not console.is_terminal:
+            of = f" of {trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
             console.print(
-                f"epoch {row['epoch']:>3} of {trainer.max_epochs}: "
+                f"epoch {row['epoch']:>3}{of}: "
                 + "  ".join(f"{name} {row[name]:.4f}" for name in HISTORY[3:] if name in row)
                 + f"  ({self.seconds:.0f} s)",
                 markup=False,

@@ -15,7 +15,7 @@ from convlab.errors import ConvlabError
 
 
 class Classifier(pl.LightningModule):
-    """Softmax cross-entropy training of `model`, which maps n ... to n `num_classes` logits.
+    """Training of `model`, which maps n ... to n `num_classes` logits.
 
     Logs `train/loss`, `train/acc`, `val/loss` and `val/acc`, means over an epoch's images, and every
     `log_every_n_steps` the batch's loss as `train/loss_step`.
@@ -26,6 +26,9 @@ class Classifier(pl.LightningModule):
         scheduler: makes the schedule from the optimizer, or None for a constant rate; `total_steps` is
             filled in when it has that parameter.
         interval: whether the schedule moves by "step" or by "epoch".
+        loss: of a batch's logits and labels, in training; softmax cross-entropy unless given. Validation
+            always measures softmax cross-entropy.
+        backbone_lr: the rate of the parameters in `model.backbone`; None: that of all others.
     """
 
     def __init__(
@@ -35,11 +38,13 @@ class Classifier(pl.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer],
         scheduler: Callable[..., Any] | None = None,
         interval: Literal["step", "epoch"] = "step",
-        label_smoothing: float = 0.0,
+        loss: nn.Module | None = None,
+        backbone_lr: float | None = None,
     ) -> None:
         super().__init__()
         self.model = model
-        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        self.loss = loss or nn.CrossEntropyLoss()
+        self._backbone_lr = backbone_lr
         self._optimizer, self._scheduler, self._interval = optimizer, scheduler, interval
         self.train_acc = MulticlassAccuracy(num_classes, average="micro")
         self.val_acc = MulticlassAccuracy(num_classes, average="micro")
@@ -71,6 +76,19 @@ class Classifier(pl.LightningModule):
             self.log("train/loss_step", loss.detach(), prog_bar=True)
         return loss
 
+    @torch.no_grad()
+    def l2(self) -> Tensor:
+        """weight_decay * sum(w^2) / 2 over the weights: the term whose gradient SGD's weight_decay is.
+
+        0 for an optimizer that decays weights by the side of the loss (AdamW).
+        """
+        optimizer = self.trainer.optimizers[0]
+        if not isinstance(optimizer, torch.optim.SGD):
+            return torch.zeros(())
+        groups = [(group["weight_decay"], group["params"]) for group in optimizer.param_groups]
+        parts = [decay / 2 * sum(p.square().sum() for p in params) for decay, params in groups if decay]
+        return torch.stack(parts).sum() if parts else torch.zeros(())
+
     def on_train_epoch_start(self) -> None:
         self.train_loss.reset()
         self.train_acc.reset()
@@ -93,12 +111,7 @@ class Classifier(pl.LightningModule):
         self.log("val/acc", self.val_acc, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        weights = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
-        groups: list[dict[str, Any]] = [{"params": weights}]
-        if others:
-            groups.append({"params": others, "weight_decay": 0.0})
-        optimizer = self._optimizer(groups)
+        optimizer = self._optimizer(self._parameter_groups())
         if self._scheduler is None:
             return optimizer
         steps = inspect.signature(self._scheduler).parameters.get("total_steps")
@@ -106,6 +119,27 @@ class Classifier(pl.LightningModule):
         total = {"total_steps": self._num_steps()} if open_end else {}
         schedule = {"scheduler": self._scheduler(optimizer, **total), "interval": self._interval}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Weights and parameters that are never decayed, each of the backbone and of the rest."""
+        if self._backbone_lr is not None and not hasattr(self.model, "backbone"):
+            raise ConvlabError(
+                f"backbone_lr={self._backbone_lr}: {type(self.model).__name__} has no pretrained backbone. "
+                "Leave it out, or choose a model that has one (model=finetuned)."
+            )
+        groups = []
+        for inside in (False, True):
+            rate = {"lr": self._backbone_lr} if inside and self._backbone_lr is not None else {}
+            trained = [
+                parameter
+                for name, parameter in self.model.named_parameters()
+                if parameter.requires_grad and name.startswith("backbone.") == inside
+            ]
+            weights = [parameter for parameter in trained if parameter.ndim > 1]
+            others = [parameter for parameter in trained if parameter.ndim <= 1]
+            groups += [{"params": weights, **rate}] if weights else []
+            groups += [{"params": others, "weight_decay": 0.0, **rate}] if others else []
+        return groups
 
     def _num_steps(self) -> int:
         """Optimizer steps of the whole training.

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Ri
 from torch import Tensor
 
 from convlab import plots, runs
-from convlab.callbacks import AveragedWeights, History, RandomState
+from convlab.callbacks import AveragedWeights, History, RandomState, StepLog
 from convlab.classifier import Classifier
 from convlab.config import config_hash, save
 from convlab.console import console
@@ -38,6 +38,8 @@ def train(config: dict[str, Any], run_dir: Path, parent_id: str | None = None) -
     config = _with_sizes(config, data)
     lineage = {"config_hash": config_hash(config), **data.lineage()}
     network = runs.build_model(config["model"])
+    if config["init"]:
+        instantiate(config["init"])(network)
     _check_shapes(network, data)
     last = _checkpoint_to_resume(config, run_dir, lineage)
     if last is None:
@@ -61,7 +63,7 @@ def train(config: dict[str, Any], run_dir: Path, parent_id: str | None = None) -
         raise
     runs.update_state(run_dir, status="finished", seconds=round(history.seconds, 2), error=None)
     if run_id is not None:
-        _record(run_dir, run_id)
+        _record(config, run_dir, run_id)
 
 
 def _with_sizes(config: dict[str, Any], data: LabelledData) -> dict[str, Any]:
@@ -141,7 +143,8 @@ def _classifier(config: dict[str, Any], network: torch.nn.Module, num_classes: i
         instantiate(config["optimizer"]),
         factory,
         scheduler["interval"],
-        config["label_smoothing"],
+        instantiate(config["loss"]),
+        config["backbone_lr"],
     )
 
 
@@ -157,15 +160,20 @@ def _trainer(
         callbacks.append(LearningRateMonitor(config["scheduler"]["interval"]))
     if console.is_terminal:
         callbacks.append(RichProgressBar(leave=True))
-    best = ModelCheckpoint(filename="best", monitor=checkpoint["monitor"], mode=checkpoint["mode"], **saving)
-    steps = checkpoint["every_n_steps"]
-    # by epochs: at the very end of one, after validation, when its row of the history is written
-    when: dict[str, Any] = {"every_n_train_steps": steps} if steps else {"save_on_train_epoch_end": True}
-    last = ModelCheckpoint(filename="last", **when, **saving)
+    if config["print_every_n_steps"] and not console.is_terminal:  # there, the progress bar shows it
+        callbacks.append(StepLog(config["print_every_n_steps"]))
+    if checkpoint["monitor"]:
+        monitored = {"monitor": checkpoint["monitor"], "mode": checkpoint["mode"]}
+        callbacks.append(ModelCheckpoint(filename="best", **monitored, **saving))
+    if checkpoint["every_n_steps"]:
+        steps = checkpoint["every_n_steps"]
+        callbacks.append(ModelCheckpoint(filename="last", every_n_train_steps=steps, **saving))
+    # at the very end of an epoch, after validation, when its row of the history is written
+    callbacks.append(ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **saving))
     trainer: pl.Trainer = instantiate(
         config["trainer"],
         log_every_n_steps=min(config["trainer"]["log_every_n_steps"], num_batches),
-        callbacks=[*callbacks, best, last],
+        callbacks=callbacks,
         logger=_tracking().lightning_logger(run_id, config["logger"]["experiment"]) if run_id else False,
         default_root_dir=str(run_dir),
         enable_progress_bar=console.is_terminal,
@@ -189,8 +197,8 @@ def _finish(
     lineage: dict[str, Any],
     history: History,
 ) -> None:
-    """Write `model/` from the best checkpoint, and the curves."""
-    checkpoint = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")
+    """Write `model/` from the chosen checkpoint, and the curves."""
+    checkpoint = torch.load(_chosen_checkpoint(config, run_dir), weights_only=True, map_location="cpu")
     runs.save_model(
         run_dir / "model",
         _weights(checkpoint),
@@ -208,6 +216,11 @@ def _finish(
     plots.curves(history.rows).savefig(run_dir / "curves.png")
 
 
+def _chosen_checkpoint(config: dict[str, Any], run_dir: Path) -> Path:
+    """The one that becomes the model: the best epoch by what is monitored, or else the last step."""
+    return run_dir / "checkpoints" / ("best.ckpt" if config["checkpoint"]["monitor"] else "last.ckpt")
+
+
 def _weights(checkpoint: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
     """The network's weights in a checkpoint: "raw", and "averaged" if it keeps an average."""
     states = {"raw": checkpoint.get("current_model_state", checkpoint["state_dict"])}
@@ -219,12 +232,12 @@ def _weights(checkpoint: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
     }
 
 
-def _record(run_dir: Path, run_id: str) -> None:
+def _record(config: dict[str, Any], run_dir: Path, run_id: str) -> None:
     tracking = _tracking()
     card = runs.read_card(run_dir / "model")
     tracking.set_tags(run_id, {"weights_hash": card["weights"][card["selected"]]})
     tracking.log_files(run_id, [run_dir / name for name in ("config.yaml", "model", "history.csv")])
-    tracking.log_files(run_id, [run_dir / "checkpoints" / "best.ckpt"], "checkpoints")
+    tracking.log_files(run_id, [_chosen_checkpoint(config, run_dir)], "checkpoints")
     tracking.log_files(run_id, [run_dir / "curves.png"], "figures")
     tracking.end(run_id)
 

@@ -53,7 +53,7 @@ def inception_network(inception):
 def arguments_of(model: str) -> dict[str, Any]:
     """conf/model/<model>.yaml with the sizes that a data set would fill in."""
     values = OmegaConf.to_container(OmegaConf.load(PROJECT / "conf" / "model" / f"{model}.yaml"))
-    return {key: UNSET[key] if value is None else value for key, value in values.items()}
+    return {key: UNSET.get(key) if value is None else value for key, value in values.items()}
 
 
 def live(model: str) -> nn.Module:

@@ -23,10 +23,13 @@ class CachedFeatures(LabelledData):
     Args:
         dir: the directory that `convlab features` wrote.
         photos_dir: the photo folder, for showing pictures; training does not read it.
+        per_class: train on so many images of each class, drawn by `seed`; None: on all.
         seed: decides the order of training batches.
     """
 
-    def __init__(self, dir: str, photos_dir: str, batch_size: int, seed: int = 1) -> None:
+    def __init__(
+        self, dir: str, photos_dir: str, batch_size: int, per_class: int | None = None, seed: int = 1
+    ) -> None:
         super().__init__()
         self.dir, self.photos_dir = Path(dir), Path(photos_dir)
         self.batch_size, self.seed = batch_size, seed
@@ -50,6 +53,7 @@ class CachedFeatures(LabelledData):
                 raise ConvlabError(
                     f"{self.dir}: no image fell into the {split} split. Add images, or widen its ratio."
                 )
+        self._rows["train"] = self._rows["train"][self._draw(self.labels("train"), per_class).numpy()]
 
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
         rows = _Rows(self.vectors, self._rows[split])

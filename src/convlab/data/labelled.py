@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from PIL import Image
 from torch import Tensor
 
 from convlab.data.batches import Batches
+from convlab.errors import ConvlabError
 from convlab.preprocessing import Preprocessing
 
 
@@ -39,6 +41,25 @@ class LabelledData(pl.LightningDataModule, ABC):
     @abstractmethod
     def lineage(self) -> dict[str, Any]:
         """Where the data comes from: `data_hash`, `substitutes`, and hashes of what made it."""
+
+    def _draw(self, labels: Tensor, per_class: int | None) -> Tensor:
+        """Indices (ascending) of `per_class` examples a class, drawn by `seed`; of all where it is None.
+
+        The draw of a smaller number is part of that of a larger one.
+        """
+        everything = torch.arange(len(labels))
+        if per_class is None:
+            return everything
+        counts = labels.bincount(minlength=len(self.classes))
+        if not 0 < per_class <= counts.min():
+            fewest = self.classes[int(counts.argmin())]
+            raise ConvlabError(
+                f"data.module.per_class={per_class}: class {fewest} has {counts.min()} training images. "
+                f"Choose 1 to {counts.min()}, or null for all."
+            )
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(self.seed))
+        chosen = [order[labels[order] == label][:per_class] for label in range(len(self.classes))]
+        return torch.cat(chosen).sort().values
 
     def train_dataloader(self) -> Batches:
         return self.batches("train", shuffle_seed=self.seed)

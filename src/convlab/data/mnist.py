@@ -33,6 +33,7 @@ class Mnist(LabelledData):
     Args:
         dir: holds the four gzipped IDX files, and `provenance.json` if they were fetched.
         num_val: training images held out for validation.
+        per_class: train on so many images of each digit, drawn by `seed`; None: on all.
         seed: decides the order of training batches.
     """
 
@@ -43,11 +44,13 @@ class Mnist(LabelledData):
         batch_size: int,
         num_val: int = 5000,
         split_seed: int = 0,
+        per_class: int | None = None,
         seed: int = 1,
     ) -> None:
         super().__init__()
         self.dir, self.preprocessing, self.batch_size = Path(dir), preprocessing, batch_size
-        self.num_val, self.split_seed, self.seed = num_val, split_seed, seed
+        self.num_val, self.split_seed = num_val, split_seed
+        self.per_class, self.seed = per_class, seed
         self.classes = [str(digit) for digit in range(10)]
         self.input_shape = preprocessing.shape
         self._splits: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -100,5 +103,6 @@ class Mnist(LabelledData):
             np.arange(len(images)), test_size=self.num_val, random_state=self.split_seed, stratify=labels
         )
         kept, held = np.sort(kept), np.sort(held)
+        kept = kept[self._draw(labels[kept], self.per_class).numpy()]
         self._splits["train"] = (images[kept], labels[kept])
         self._splits["val"] = (images[held], labels[held])
