@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from tiny_training import Points, fit, linear, sgd
 
-from convlab.callbacks import HISTORY, AveragedWeights, History
+from convlab.callbacks import HISTORY, AveragedWeights, History, LastCheckpoint, StepLog
 from convlab.classifier import Classifier
 from convlab.errors import ConvlabError
 
@@ -77,3 +77,57 @@ def test_history_forgets_the_epochs_that_are_trained_again(tmp_path):
     assert [row["epoch"] for row in history.rows] == [1]
     assert history.rows[0]["train/loss"] < 9.0
     assert history.seconds > 100.0
+
+
+class Saves(LastCheckpoint):
+    """Notes the steps at which it saves, and whether the epoch's row was in the history by then."""
+
+    def __init__(self, path, every, history):
+        super().__init__(path, every)
+        self.history, self.seen = history, []
+
+    def _save(self, trainer):
+        super()._save(trainer)
+        self.seen.append((trainer.global_step, len(self.history.rows)))
+
+
+@pytest.mark.parametrize(
+    ("every", "trainer", "steps"),
+    [
+        (None, {"max_epochs": 2}, [(3, 1), (6, 2)]),
+        (2, {"max_epochs": 2}, [(2, 0), (3, 1), (4, 1), (6, 1), (6, 2)]),
+        (None, {"max_epochs": -1, "max_steps": 5}, [(3, 1), (5, 1)]),  # not again when the half epoch ends
+        (4, {"max_epochs": -1, "max_steps": 6}, [(3, 1), (4, 1), (6, 1), (6, 2)]),
+    ],
+)
+def test_the_last_checkpoint_is_written_by_steps_after_epochs_and_at_the_end(tmp_path, every, trainer, steps):
+    history = History(tmp_path / "history.csv")
+    saves = Saves(tmp_path / "last.ckpt", every, history)
+    fit(
+        Classifier(linear(), 2, sgd(lr=0.5)), callbacks=[history, saves], enable_checkpointing=True, **trainer
+    )
+    assert saves.seen == steps
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == steps[-1][0]
+
+
+def test_a_line_every_few_steps(capsys):
+    model = linear()
+    weight = model.weight.detach().clone()
+    fit(Classifier(model, 2, sgd(lr=0.0, weight_decay=0.5)), Points(batch_size=12), callbacks=[StepLog(1)])
+    data = Points()
+    loss = torch.nn.functional.cross_entropy(model(data.inputs), data.labels).item()
+    l2 = 0.25 * weight.square().sum().item()
+    line = f"step 1: loss {loss + l2:.4f} (cross-entropy {loss:.4f} + L2 {l2:.4f}), learning rate 0.000000"
+    assert line in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: StepLog(0), "print_every_n_steps=0"),
+        (lambda: LastCheckpoint("last.ckpt", 0), "checkpoint.every_n_steps=0"),
+    ],
+)
+def test_steps_are_counted_from_one(make, name):
+    with pytest.raises(ConvlabError, match=name):
+        make()

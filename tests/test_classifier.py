@@ -1,14 +1,20 @@
 """Loss, optimizer groups and schedule, against closed-form numbers."""
 
 import functools
+from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from tiny_training import Points, fit, linear, sgd
 from torch import nn
 
 from convlab.classifier import Classifier
 from convlab.errors import ConvlabError
+
+CONF = Path(__file__).parents[1] / "conf"
 
 
 def test_one_step_of_sgd_with_l2_on_weights_and_never_on_biases():
@@ -81,3 +87,47 @@ def test_label_smoothing_changes_the_training_loss_alone():
     torch.testing.assert_close(
         trainer.callback_metrics["val/loss"], nn.functional.cross_entropy(log_p, data.labels)
     )
+
+
+def test_the_l2_term_is_half_the_decay_times_the_squared_weights():
+    seen = []
+
+    class Watch(Classifier):
+        def training_step(self, batch, batch_idx):
+            seen.append((self.l2().item(), self.model.weight.square().sum().item()))
+            return super().training_step(batch, batch_idx)
+
+    fit(Watch(linear(), 2, sgd(lr=0.5, weight_decay=0.3)))
+    assert len(seen) == 3
+    for l2, squared in seen:
+        assert l2 == pytest.approx(0.3 / 2 * squared, rel=1e-6)
+
+
+def test_decoupled_decay_is_no_term_of_the_loss():
+    classifier = Classifier(linear(), 2, functools.partial(torch.optim.AdamW, lr=0.1, weight_decay=0.3))
+    fit(classifier)
+    assert classifier.l2() == 0
+
+
+class Rates(pl.Callback):
+    """The learning rate of each step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, *_):
+        self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def test_the_staircase_is_tensorflows_exponential_decay():
+    schedule = instantiate(OmegaConf.load(CONF / "scheduler" / "staircase.yaml"))
+    rates = Rates()
+    classifier = Classifier(linear(), 2, sgd(lr=0.005), schedule["factory"], schedule["interval"])
+    fit(classifier, max_epochs=8, callbacks=[rates])  # 3 batches an epoch
+    # learning_rate * decay_rate ^ floor(global_step / decay_steps)
+    assert rates.seen == pytest.approx([0.005 * 0.99 ** (step // 3) for step in range(24)], rel=1e-12)
+
+
+def test_a_network_without_a_backbone_has_no_backbone_rate():
+    with pytest.raises(ConvlabError, match=r"backbone_lr=0\.001: Linear has no pretrained backbone"):
+        fit(Classifier(linear(), 2, sgd(lr=0.1), backbone_lr=0.001))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, WeightAveraging
+from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
 from torch import Tensor
 
 from convlab.classifier import Classifier
@@ -64,6 +64,36 @@ class AveragedWeights(WeightAveraging):
             self._average_model.update_parameters(pl_module)
 
 
+class LastCheckpoint(Checkpoint):
+    """Where training goes on from: written every `every` steps, after each whole epoch and at the last step.
+
+    An epoch's own comes at its very end, after validation, when its row of the history is written. In an
+    epoch that `max_steps` cuts short there is none, so that a longer training goes on in its middle.
+    """
+
+    def __init__(self, path: Path, every: int | None) -> None:
+        if every is not None and every < 1:
+            raise ConvlabError(f"checkpoint.every_n_steps={every}: expected at least 1, or null.")
+        self.path, self.every = path, every
+        self._saved_step = 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step == trainer.max_steps or (self.every and step % self.every == 0):
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        whole = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if whole or self._saved_step != trainer.global_step:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self._saved_step = trainer.global_step
+
+
 class StepLog(Callback):
     """A line in the log every `every` steps: the batch's loss, with its L2 term, and the learning rate."""
 
@@ -71,14 +101,15 @@ class StepLog(Callback):
         if every < 1:
             raise ConvlabError(f"print_every_n_steps={every}: expected at least 1.")
         self.every = every
-        self._l2 = 0.0
+        self._l2, self._rate = 0.0, 0.0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if (trainer.global_step + 1) % self.every == 0:
             assert isinstance(pl_module, Classifier)
-            self._l2 = pl_module.l2().item()  # now: the step changes the weights
+            # now: the step changes the weights, and an epoch's last one the rate
+            self._l2, self._rate = pl_module.l2().item(), trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -86,10 +117,10 @@ class StepLog(Callback):
         step = trainer.global_step
         if step % self.every:
             return
-        loss, rate = outputs["loss"].item(), trainer.optimizers[0].param_groups[0]["lr"]
+        loss = outputs["loss"].item()
         terms = f" (cross-entropy {loss:.4f} + L2 {self._l2:.4f})" if self._l2 else ""
         console.print(
-            f"step {step:,}: loss {loss + self._l2:.4f}{terms}, learning rate {rate:.6f}", markup=False
+            f"step {step:,}: loss {loss + self._l2:.4f}{terms}, learning rate {self._rate:.6f}", markup=False
         )
 
 

@@ -117,8 +117,16 @@ class Classifier(pl.LightningModule):
         steps = inspect.signature(self._scheduler).parameters.get("total_steps")
         open_end = steps is not None and steps.default is None
         total = {"total_steps": self._num_steps()} if open_end else {}
-        schedule = {"scheduler": self._scheduler(optimizer, **total), "interval": self._interval}
+        peaks = self._peak_rates(optimizer)
+        schedule = {"scheduler": self._scheduler(optimizer, **total, **peaks), "interval": self._interval}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _peak_rates(self, optimizer: torch.optim.Optimizer) -> dict[str, list[float]]:
+        """A schedule's one `max_lr` as one for each group, in the ratio of the groups' own rates."""
+        peak = getattr(self._scheduler, "keywords", {}).get("max_lr")
+        if peak is None or self._backbone_lr is None:
+            return {}
+        return {"max_lr": [peak * group["lr"] / optimizer.defaults["lr"] for group in optimizer.param_groups]}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Weights and parameters that are never decayed, each of the backbone and of the rest."""

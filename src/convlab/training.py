@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Ri
 from torch import Tensor
 
 from convlab import plots, runs
-from convlab.callbacks import AveragedWeights, History, RandomState, StepLog
+from convlab.callbacks import AveragedWeights, History, LastCheckpoint, RandomState, StepLog
 from convlab.classifier import Classifier
 from convlab.config import config_hash, save
 from convlab.console import console
@@ -23,6 +23,7 @@ from convlab.errors import ConvlabError
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")  # resuming
+warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # a frozen backbone
 # Lightning 2.6 with torch 2.13
 warnings.filterwarnings("ignore", r".*treespec, LeafSpec", FutureWarning)
 
@@ -39,7 +40,7 @@ def train(config: dict[str, Any], run_dir: Path, parent_id: str | None = None) -
     lineage = {"config_hash": config_hash(config), **data.lineage()}
     network = runs.build_model(config["model"])
     if config["init"]:
-        instantiate(config["init"])(network)
+        _add_origin(lineage, instantiate(config["init"])(network) or {})
     _check_shapes(network, data)
     last = _checkpoint_to_resume(config, run_dir, lineage)
     if last is None:
@@ -73,6 +74,12 @@ def _with_sizes(config: dict[str, Any], data: LabelledData) -> dict[str, Any]:
         key: sizes[key] if value is None and key in sizes else value for key, value in config["model"].items()
     }
     return {**config, "model": model}
+
+
+def _add_origin(lineage: dict[str, Any], origin: dict[str, Any]) -> None:
+    """Add where the initial weights come from to where the data comes from."""
+    substitutes = [*lineage["substitutes"], *origin.get("substitutes", [])]
+    lineage.update(origin | {"substitutes": substitutes})
 
 
 def _check_shapes(network: torch.nn.Module, data: LabelledData) -> None:
@@ -152,7 +159,6 @@ def _trainer(
     config: dict[str, Any], run_dir: Path, history: History, run_id: str | None, num_batches: int
 ) -> pl.Trainer:
     checkpoint, decay = config["checkpoint"], config["averaging"]["decay"]
-    saving: dict[str, Any] = {"dirpath": run_dir / "checkpoints", "enable_version_counter": False}
     callbacks: list[pl.Callback] = [RandomState(), history]
     if decay is not None:
         callbacks.append(AveragedWeights(decay))
@@ -163,13 +169,15 @@ def _trainer(
     if config["print_every_n_steps"] and not console.is_terminal:  # there, the progress bar shows it
         callbacks.append(StepLog(config["print_every_n_steps"]))
     if checkpoint["monitor"]:
-        monitored = {"monitor": checkpoint["monitor"], "mode": checkpoint["mode"]}
-        callbacks.append(ModelCheckpoint(filename="best", **monitored, **saving))
-    if checkpoint["every_n_steps"]:
-        steps = checkpoint["every_n_steps"]
-        callbacks.append(ModelCheckpoint(filename="last", every_n_train_steps=steps, **saving))
-    # at the very end of an epoch, after validation, when its row of the history is written
-    callbacks.append(ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **saving))
+        best = ModelCheckpoint(
+            dirpath=run_dir / "checkpoints",
+            filename="best",
+            monitor=checkpoint["monitor"],
+            mode=checkpoint["mode"],
+            enable_version_counter=False,
+        )
+        callbacks.append(best)
+    callbacks.append(LastCheckpoint(run_dir / "checkpoints" / "last.ckpt", checkpoint["every_n_steps"]))
     trainer: pl.Trainer = instantiate(
         config["trainer"],
         log_every_n_steps=min(config["trainer"]["log_every_n_steps"], num_batches),

@@ -80,3 +80,21 @@ def test_images_without_labels_are_refused(folder, write_idx):
     write_idx(folder / "t10k-labels-idx1-ubyte.gz", np.zeros(29))
     with pytest.raises(ConvlabError, match=r"30 images, t10k-labels-idx1-ubyte\.gz 29 labels"):
         Mnist(folder, PLAIN, 32).test_dataloader()
+
+
+def test_fewer_images_a_class_are_drawn_by_the_seed(folder):
+    def drawn(per_class, seed=1):
+        data = Mnist(folder, PLAIN, batch_size=32, num_val=50, per_class=per_class, seed=seed)
+        assert data.labels("train").bincount().tolist() == [per_class or 15] * 10
+        assert len(data.labels("val")) == 50
+        return set(numbers(data.batches("train")))
+
+    assert drawn(3) < drawn(7) < drawn(15) == drawn(None)
+    assert drawn(3) == drawn(3) != drawn(3, seed=2)
+
+
+@pytest.mark.parametrize("per_class", [0, 16])
+def test_more_images_a_class_than_there_are_is_refused(folder, per_class):
+    message = f"per_class={per_class}: class 0 has 15 training images. Choose 1 to 15"
+    with pytest.raises(ConvlabError, match=message):
+        Mnist(folder, PLAIN, batch_size=32, num_val=50, per_class=per_class).batches("train")

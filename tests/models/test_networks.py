@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from convlab.errors import ConvlabError
 from convlab.models.fully_connected import FullyConnected
 from convlab.models.heads import LinearHead, MLPHead
 from convlab.models.lenet import LeNet, LeNet5
@@ -89,3 +90,35 @@ def test_dropout_only_in_training():
     zeroed = (network.train().dropout(hidden) == 0).float().mean().item()
     assert zeroed == pytest.approx(0.25, abs=0.002)  # 1,024,000 draws: 4.7 standard deviations
     assert torch.equal(network.eval().dropout(hidden), hidden)
+
+
+def test_dropout_divides_what_it_keeps():
+    torch.manual_seed(0)
+    kept = LeNet(keep=0.8).train().dropout(torch.ones(2000, 512))
+    assert set(kept.unique().tolist()) == {0.0, 1.25}  # 1 / 0.8: the mean stays 1
+    assert kept.mean().item() == pytest.approx(1, abs=0.0025)  # five standard deviations of 0.0005
+
+
+@pytest.mark.parametrize(
+    "make", [LeNet, lambda **how: LinearHead(4, 2, **how), lambda **how: MLPHead(4, 2, **how)]
+)
+def test_keeping_is_the_other_way_to_say_dropping(make):
+    assert make(drop=0.9, keep=0.75).dropout.p == make(drop=0.25).dropout.p == 0.25
+
+
+@pytest.mark.parametrize("how", [{"drop": 1.0}, {"drop": -0.1}, {"keep": 0.0}, {"keep": 1.5}])
+def test_impossible_probabilities_are_refused(how):
+    ((name, value),) = how.items()
+    with pytest.raises(ConvlabError, match=f"model.{name}={value}"):
+        LeNet(**how)
+
+
+def test_pooling_by_average():
+    torch.manual_seed(0)
+    network, image = LeNet5(pooling="average"), torch.randn(1, 1, 32, 32)
+    maps = network.relu1(network.c1(image))
+    means = maps.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    torch.testing.assert_close(network.s2(maps), means)
+    assert parameters(network) == 61_706
+    with pytest.raises(ConvlabError, match="pooling=median: choose max or average"):
+        LeNet(pooling="median")
