@@ -78,6 +78,33 @@ class Conv:
 
 
 @dataclass(frozen=True)
+class TableConv:
+    """Convolution whose output map o reads the input maps `table[o]` only: LeNet-5's C3 of 1998."""
+
+    table: tuple[tuple[int, ...], ...]
+    kernel: Pair
+
+    @property
+    def kind(self) -> str:
+        return f"conv {_by(self.kernel)} by table"
+
+    def on(self, shape: Shape) -> Effect:
+        channels, height, width = _image(shape, self.kind)
+        if any(not 0 <= read < channels for reads in self.table for read in reads):
+            raise ConvlabError(f"{self.kind}: the table reads maps beyond the {channels} there are.")
+        sizes, windows = _slide((height, width), self.kernel, 1, "VALID", 1, "floor")
+        weights = prod(_pair(self.kernel)) * sum(len(reads) for reads in self.table)
+        parameters = weights + len(self.table)
+        return Effect(
+            output=(len(self.table), *sizes),
+            parameters=parameters,
+            connections=parameters * prod(sizes),
+            multiply_adds=weights * prod(sizes),
+            windows=windows,
+        )
+
+
+@dataclass(frozen=True)
 class Pool:
     """Maximum or average over a window, map by map; the stride is the kernel unless given."""
 
@@ -108,6 +135,29 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Subsampling:
+    """The sum of each window, times one trained coefficient a map, plus one bias a map; LeNet-5, 1998."""
+
+    kernel: Pair
+
+    @property
+    def kind(self) -> str:
+        return _sliding("subsample", self.kernel, self.kernel, "VALID", [])
+
+    def on(self, shape: Shape) -> Effect:
+        channels, height, width = _image(shape, self.kind)
+        sizes, windows = _slide((height, width), self.kernel, self.kernel, "VALID", 1, "floor")
+        units = channels * prod(sizes)
+        return Effect(
+            output=(channels, *sizes),
+            parameters=2 * channels,
+            connections=(prod(_pair(self.kernel)) + 1) * units,
+            multiply_adds=units,
+            windows=windows,
+        )
+
+
+@dataclass(frozen=True)
 class GlobalAverage:
     """Mean of each map: c h w -> c, or c 1 1 unless `flat`."""
 
@@ -134,6 +184,22 @@ class Dense:
         weights = shape[0] * self.units
         count = weights + self.bias * self.units
         return Effect((self.units,), parameters=count, connections=count, multiply_adds=weights)
+
+
+@dataclass(frozen=True)
+class RadialBasis:
+    """The squared distance of a vector from each unit's fixed code: no parameters, as none is trained."""
+
+    units: int
+    kind = "radial basis"
+
+    def on(self, shape: Shape) -> Effect:
+        if len(shape) != 1:
+            raise ConvlabError(
+                f"radial basis {self.units} expects a vector, found {shape}. Flatten comes first."
+            )
+        count = shape[0] * self.units
+        return Effect((self.units,), connections=count, multiply_adds=count)
 
 
 @dataclass(frozen=True)

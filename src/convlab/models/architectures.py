@@ -15,12 +15,18 @@ from convlab.arithmetic.layers import (
     Dropout,
     Flatten,
     Pool,
+    RadialBasis,
+    Subsampling,
+    TableConv,
     drop_probability,
 )
-from convlab.arithmetic.network import Network
+from convlab.arithmetic.network import Chain, Network
+from convlab.models.connection_table import C3_TABLE
 
 Pooling = Literal["max", "average"]
 RELU = Activation("relu")
+VGG16_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # maps
+SQUASH = Activation("scaled tanh")
 
 
 def fully_connected(num_inputs: int = 784, hidden: int = 500, num_classes: int = 10) -> Network:
@@ -57,6 +63,29 @@ def lenet5(pooling: Pooling = "max", num_classes: int = 10) -> Network:
     )
 
 
+def lenet5_1998() -> Network:
+    """LeNet-5 as published."""
+    return Network(
+        input=(1, 32, 32),
+        layers={
+            "c1": Conv(6, 5),
+            "squash1": SQUASH,
+            "s2": Subsampling(2),
+            "squash2": SQUASH,
+            "c3": TableConv(C3_TABLE, 5),
+            "squash3": SQUASH,
+            "s4": Subsampling(2),
+            "squash4": SQUASH,
+            "c5": Conv(120, 5),
+            "squash5": SQUASH,
+            "flatten": Flatten(),
+            "f6": Dense(84),
+            "squash6": SQUASH,
+            "output": RadialBasis(10),
+        },
+    )
+
+
 def lenet(
     drop: float = 0.5, keep: float | None = None, pooling: Pooling = "max", num_classes: int = 10
 ) -> Network:
@@ -77,6 +106,20 @@ def lenet(
             "fc2": Dense(num_classes),
         },
     )
+
+
+def vgg16(num_classes: int = 1000, drop: float = 0.5) -> Network:
+    """VGG-16: five stages of 3x3 convolutions."""
+    layers: Chain = {}
+    for stage, widths in enumerate(VGG16_STAGES, start=1):
+        for place, maps in enumerate(widths, start=1):
+            layers[f"conv{stage}_{place}"] = Conv(maps, 3, padding=1)
+            layers[f"relu{stage}_{place}"] = RELU
+        layers[f"pool{stage}"] = Pool(2)
+    layers["flatten"] = Flatten()
+    for number in (6, 7):
+        layers |= {f"fc{number}": Dense(4096), f"relu{number}": RELU, f"drop{number}": Dropout(drop)}
+    return Network((3, 224, 224), {**layers, "fc8": Dense(num_classes)})
 
 
 def linear_head(num_inputs: int, num_classes: int, drop: float = 0.0, keep: float | None = None) -> Network:
@@ -105,7 +148,9 @@ def mlp_head(
 ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "convlab.models.fully_connected.FullyConnected": fully_connected,
     "convlab.models.lenet.LeNet5": lenet5,
+    "convlab.models.lenet5_1998.LeNet5As1998": lenet5_1998,
     "convlab.models.lenet.LeNet": lenet,
+    "convlab.models.vgg.VGG16": vgg16,
     "convlab.models.heads.LinearHead": linear_head,
     "convlab.models.heads.MLPHead": mlp_head,
 }

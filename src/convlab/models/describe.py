@@ -19,12 +19,18 @@ from convlab.arithmetic.layers import (
     GlobalAverage,
     Layer,
     Pool,
+    RadialBasis,
     Shape,
+    Subsampling,
+    TableConv,
 )
 from convlab.arithmetic.network import Branches, Chain, Network, Unit, rows, totals
 from convlab.errors import ConvlabError
+from convlab.models import lenet5_1998
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Tanh, nn.Sigmoid)
+# convlab's own layers, which are not looked into.
+OWN = (lenet5_1998.ScaledTanh, lenet5_1998.Subsampling, lenet5_1998.TableConv2d, lenet5_1998.RadialBasis)
 # Functions by the module that does the same with the same arguments.
 MODULES: dict[Any, Callable[..., nn.Module]] = {
     functional.relu: nn.ReLU,
@@ -67,7 +73,7 @@ class _Tracer(fx.Tracer):
     """Keeps a convolution with its batch norm and activation in one node, and timm's layers whole."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        whole = isinstance(m, BatchNormAct2d | SelectAdaptivePool2d) or _is_unit(m)
+        whole = isinstance(m, (BatchNormAct2d, SelectAdaptivePool2d, *OWN)) or _is_unit(m)
         return whole or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -174,6 +180,14 @@ def _layers(module: nn.Module) -> list[Layer]:
                     dilation=_one(getattr(module, "dilation", 1)),
                 )
             ]
+        case lenet5_1998.TableConv2d():
+            return [TableConv(module.table, module.kernel_size)]
+        case lenet5_1998.Subsampling():
+            return [Subsampling(2)]
+        case lenet5_1998.RadialBasis():
+            return [RadialBasis(len(module.codes))]
+        case lenet5_1998.ScaledTanh():
+            return [Activation("scaled tanh")]
         case BatchNormAct2d():
             return [BatchNorm(), *_layers(module.drop), *_layers(module.act)]
         case nn.BatchNorm2d(affine=True):

@@ -79,19 +79,15 @@ def _choose(words: list[str], shape: Shape | None) -> tuple[str, Network, dict[s
     if chosen in groups()["backbone"] and chosen not in groups()["model"]:
         others = [word for word in words if word not in (f"model={chosen}", f"backbone={chosen}")]
         return chosen, _backbone(compose("train", [*others, f"backbone={chosen}"]).backbone, shape), {}
-    model: dict[str, Any] = OmegaConf.to_container(compose("train", words).model)  # type: ignore[assignment]
+    config = compose("train", words)
+    model: dict[str, Any] = OmegaConf.to_container(config.model)  # type: ignore[assignment]
     assumed = {key: value for key, value in UNSET.items() if key in model and model[key] is None}
     model |= assumed
     target = model.pop("_target_")
     name = chosen or target.rsplit(".", 1)[-1]
     if shape is None and target in ARCHITECTURES:
         return name, _described(target, model), assumed
-    if shape is None:
-        raise ConvlabError(
-            f"{target} is not among the networks of models/architectures.py: say what it takes, for "
-            "instance input=1,28,28 (channels, height, width) or input=784."
-        )
-    return name, _live(target, model, shape), assumed
+    return name, _live(target, model, shape or _seen_by(config.backbone)), assumed
 
 
 def _described(target: str, arguments: dict[str, Any]) -> Network:
@@ -103,7 +99,7 @@ def _described(target: str, arguments: dict[str, Any]) -> Network:
     return describe(**arguments)
 
 
-def _live(target: str, arguments: dict[str, Any], shape: Shape) -> Network:
+def _live(target: str, arguments: dict[str, Any], shape: Shape | None) -> Network:
     import torch
     from hydra.errors import HydraException
     from hydra.utils import instantiate
@@ -115,7 +111,21 @@ def _live(target: str, arguments: dict[str, Any], shape: Shape) -> Network:
             module = instantiate({"_target_": target, **arguments})
     except HydraException as error:
         raise ConvlabError(f"model._target_={target} cannot be built: {error}") from None
+    shape = shape or getattr(module, "input_shape", None)
+    if shape is None:
+        raise ConvlabError(
+            f"{target} is not among the networks of models/architectures.py: say what it takes, for "
+            "instance input=1,28,28 (channels, height, width) or input=784."
+        )
     return network_of(module.eval(), shape)
+
+
+def _seen_by(backbone: DictConfig) -> Shape | None:
+    """c h w of the images that a chosen backbone is given."""
+    from convlab.preprocessing import Preprocessing
+
+    values: dict[str, Any] | None = OmegaConf.to_container(backbone).get("preprocessing")  # type: ignore
+    return Preprocessing.from_dict(values).shape if values else None
 
 
 def _backbone(config: DictConfig, shape: Shape | None) -> Network:
