@@ -82,6 +82,12 @@ def test_the_model_is_the_best_epoch_not_the_last(settings, project):
     assert weights(project / "runs" / "one") == before
 
 
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key:UserWarning")  # Lightning's own
+def test_without_a_whole_epoch_there_is_no_best_one(settings, project):
+    with pytest.raises(ConvlabError, match=r"no epoch was validated, so none is the best by .*val/acc"):
+        train(settings("scheduler=constant", "++trainer.max_steps=3"), project / "runs" / "one")
+
+
 def killed_in_training(arguments, project):
     """Start a training, and kill -9 it once it has written a checkpoint."""
     command = [sys.executable, "-m", "convlab", "train", *arguments]

@@ -12,7 +12,10 @@ from pathlib import Path
 from convlab import __version__
 from convlab.errors import ConvlabError
 
-VERBS = ("fetch", "mirror", "features", "train", "evaluate", "compare", "summary", "ui")
+VERBS = (
+    *("fetch", "mirror", "features", "train", "evaluate", "predict"),
+    *("visualize", "compare", "summary", "size", "ui"),
+)
 INTRODUCTION = """convlab: the reproducible path from images to a compared, understood classifier.
 
 usage: convlab <verb> [arguments]        convlab <verb> --help teaches each
@@ -86,12 +89,15 @@ def _help(verb: str) -> str:
 
 def _choices(text: str) -> str:
     """The groups that a verb's help names as `<group>=`, with what `conf/` offers for each."""
+    import textwrap
+
     from convlab.project import project_dir
 
     lines = []
     for folder in sorted((project_dir() / "conf").iterdir()):
         if folder.is_dir() and f"{folder.name}=" in text:
-            lines.append(f"  {folder.name}=" + "|".join(sorted(file.stem for file in folder.glob("*.yaml"))))
+            names = f"  {folder.name}=" + "| ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+            lines.append(textwrap.fill(names, 110, subsequent_indent="    ").replace("| ", "|"))
     return "\nChoices in conf/:\n" + "\n".join(lines) if lines else ""
 
 

@@ -10,6 +10,7 @@ runs/<name>/
   curves.png  confusion.png  mistakes.png
   metrics.json            the official test split, measured (written by `evaluate`)
   predictions.npz         labels n, probabilities n k of the test split
+  visualize/              pictures of what the network learned, and visualize.json (written by `visualize`)
   checkpoints/            best.ckpt and last.ckpt, for going on
   run.json                when, where and how far: the only file that differs between equal runs
 """

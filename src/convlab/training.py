@@ -206,7 +206,13 @@ def _finish(
     history: History,
 ) -> None:
     """Write `model/` from the chosen checkpoint, and the curves."""
-    checkpoint = torch.load(_chosen_checkpoint(config, run_dir), weights_only=True, map_location="cpu")
+    chosen, monitor = _chosen_checkpoint(config, run_dir), config["checkpoint"]["monitor"]
+    if not chosen.is_file():
+        raise ConvlabError(
+            f"no epoch was validated, so none is the best by checkpoint.monitor={monitor}. Train for a whole "
+            "epoch (trainer.max_steps), or take the last step with checkpoint.monitor=null."
+        )
+    checkpoint = torch.load(chosen, weights_only=True, map_location="cpu")
     runs.save_model(
         run_dir / "model",
         _weights(checkpoint),

@@ -117,7 +117,7 @@ def test_decoding_runs_ahead_of_the_reader_and_no_further():
             begun.append(item)
         return item * 10
 
-    for item, result in module._ahead(work, range(30), 3):
+    for item, result in module.ahead(work, range(30), 3):
         assert result.result() == item * 10
         ahead = min(item + 4, 30)
         until = time.monotonic() + 10

@@ -12,6 +12,8 @@ from convlab.errors import ConvlabError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+IMAGENET_CLASSES = 1000
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -54,7 +56,22 @@ class Backbone:
         """
         model = _build(self.architecture, self.seed, self.options)
         if self.weights is not None:
-            _load(model, self._weights_file())
+            load_weights(model, self._weights_file())
+        return model.eval()
+
+    @cached_property
+    def classifier(self) -> "nn.Module":
+        """The whole network: images n c h w -> logits n 1000, ImageNet's classes in their usual order.
+
+        Raises ConvlabError if its weights are random, or their file holds no classifier.
+        """
+        if self.weights is None:
+            raise ConvlabError(
+                f"backbone={self.name} has random weights, which know no classes. Predict with a run trained "
+                "on its vectors, or with a backbone that has weights."
+            )
+        model = _build(self.architecture, self.seed, self.options, IMAGENET_CLASSES)
+        load_weights(model, self._weights_file())
         return model.eval()
 
     def _weights_file(self) -> Path:
@@ -66,7 +83,7 @@ class Backbone:
         return self.weights
 
 
-def _build(architecture: str, seed: int, options: dict[str, Any]) -> "nn.Module":
+def _build(architecture: str, seed: int, options: dict[str, Any], num_classes: int = 0) -> "nn.Module":
     import timm
     import torch
 
@@ -77,13 +94,19 @@ def _build(architecture: str, seed: int, options: dict[str, Any]) -> "nn.Module"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
+            model: nn.Module = timm.create_model(
+                architecture, pretrained=False, num_classes=num_classes, **options
+            )
         except TypeError as error:
             raise ConvlabError(f"backbone {architecture}, options {options}: {error}") from None
     return model.requires_grad_(False)
 
 
-def _load(model: "nn.Module", path: Path) -> None:
+def load_weights(model: "nn.Module", path: Path) -> None:
+    """Give a timm model the weights in a safetensors file; raises ConvlabError unless they are its own.
+
+    Weights of a classifier that the model doesn't have are left out.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -92,6 +115,13 @@ def _load(model: "nn.Module", path: Path) -> None:
     except SafetensorError as error:
         raise ConvlabError(f"{path} is not a whole safetensors file: {error}. Fetch it again.") from None
     expected = model.state_dict()
+    own = {name for name in expected if _of_classifier(model, name)}
+    if own and own.isdisjoint(state):
+        raise ConvlabError(
+            f"{path} holds no classifier ({', '.join(sorted(own))}), so it gives vectors, but no ImageNet "
+            "classes. Fetch the published file (a mirror's can be a substitute, as provenance.json beside it "
+            "tells), or predict with a run trained on the vectors."
+        )
     state = {
         name: tensor for name, tensor in state.items() if name in expected or not _of_classifier(model, name)
     }
@@ -105,7 +135,7 @@ def _load(model: "nn.Module", path: Path) -> None:
 
 
 def _of_classifier(model: "nn.Module", name: str) -> bool:
-    """Whether this tensor belongs to the layer that num_classes=0 removed."""
+    """Whether this tensor belongs to the layer that num_classes=0 removes."""
     layers = cast(dict[str, Any], model.pretrained_cfg).get("classifier") or ()
     return any(name.startswith(f"{layer}.") for layer in ([layers] if isinstance(layers, str) else layers))
 

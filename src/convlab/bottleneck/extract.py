@@ -58,7 +58,7 @@ def extract(
     runtime, started = load(), time.perf_counter()
 
     def decode(photo: Photo) -> "Tensor":
-        return _pixels(root, photo, preprocessing)
+        return read_pixels(root, photo, preprocessing)
 
     def compute(batch: "list[tuple[str, Tensor]]") -> None:
         cache.add(
@@ -68,7 +68,7 @@ def extract(
 
     batch: list[tuple[str, Tensor]] = []
     with progress("extracting", len(missing)) as advance:
-        for photo, image in _ahead(decode, missing, BATCHES_AHEAD * batch_size):
+        for photo, image in ahead(decode, missing, BATCHES_AHEAD * batch_size):
             try:
                 batch.append((photo.content_hash, image.result()))
             except UnreadableImage as error:
@@ -86,7 +86,7 @@ def extract(
     return report
 
 
-def _pixels(root: Path, photo: Photo, preprocessing: Preprocessing) -> "Tensor":
+def read_pixels(root: Path, photo: Photo, preprocessing: Preprocessing) -> "Tensor":
     """uint8 c h w, from the very bytes that the photo's hash stands for."""
     try:
         data = (root / photo.path).read_bytes()
@@ -108,7 +108,7 @@ def _vectors(runtime: Runtime, preprocessing: Preprocessing, images: "list[Tenso
     return vectors.numpy()
 
 
-def _ahead(work: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[tuple[T, Future[R]]]:
+def ahead(work: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[tuple[T, Future[R]]]:
     """Each item with its result to be, in order; threads work at most `depth` items ahead of the reader."""
     waiting: deque[tuple[T, Future[R]]] = deque()
     pool = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")

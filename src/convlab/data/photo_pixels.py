@@ -1,0 +1,156 @@
+"""The pixels of a photo folder as training data."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from convlab.bottleneck.extract import DECODE_THREADS, ahead, read_pixels
+from convlab.bottleneck.feature_set import Row, data_hash
+from convlab.console import console, progress, warn
+from convlab.data.batches import Batches
+from convlab.data.labelled import LabelledData
+from convlab.data.photos import SPLITS, Photo, PhotoFolder, check_shares, scan, split_of
+from convlab.errors import ConvlabError
+from convlab.fetching import provenance
+from convlab.preprocessing import Preprocessing, UnreadableImage, open_image
+
+KEPT_BYTES = 2 * 1024**3  # pixels held in memory; photos beyond are decoded again for every batch
+DECODED_AHEAD = 64  # photos
+SHOWN = 10  # unreadable photos listed on the screen
+
+
+class PhotoPixels(LabelledData):
+    """Photos n c h w of `<dir>/<class>/`, with the photos, classes and splits of the stage `features`.
+
+    Every photo is decoded once at the start, about 300 a second on two cores: those that can't be are
+    reported and left out. Never downloads: `convlab fetch` does.
+
+    Args:
+        dir: the photo folder.
+        split: shares `val` and `test` of 1; the content of a photo's file decides where it falls.
+        preprocessing: the values of a `Preprocessing`.
+        per_class: train on so many photos of each class, drawn by `seed`; None: on all.
+        seed: decides the order of training batches.
+    """
+
+    def __init__(
+        self,
+        dir: str,
+        split: dict[str, float],
+        preprocessing: Preprocessing | dict[str, Any],
+        batch_size: int,
+        per_class: int | None = None,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        if isinstance(preprocessing, dict):
+            preprocessing = Preprocessing.from_dict(preprocessing)
+        check_shares(split["val"], split["test"])
+        self.dir, self.preprocessing = Path(dir), preprocessing
+        self.batch_size, self.seed = batch_size, seed
+        self.input_shape = preprocessing.shape
+        folder = scan(self.dir)
+        self._decoded = _Decoded(folder, preprocessing)
+        _report(folder, self._decoded.failed)
+        self.classes = _classes(folder, self._decoded.failed)
+        self._rows = [
+            Row(
+                photo.content_hash,
+                photo.path,
+                photo.class_name,
+                self.classes.index(photo.class_name),
+                split_of(photo.content_hash, split["val"], split["test"]),
+            )
+            for photo in folder.photos
+            if photo.content_hash not in self._decoded.failed
+        ]
+        self._splits = {name: [row for row in self._rows if row.split == name] for name in SPLITS}
+        for name, rows in self._splits.items():
+            if not rows:
+                raise ConvlabError(
+                    f"{self.dir}: no photo fell into the {name} split. Add photos, or widen data.split."
+                )
+        chosen = self._draw(self.labels("train"), per_class)
+        self._splits["train"] = [self._splits["train"][int(i)] for i in chosen]
+
+    def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
+        photos = [Photo(row.content_hash, row.class_name, row.path) for row in self._splits[split]]
+        inputs = _Photos(self._decoded, photos)
+        return Batches(
+            inputs, self.labels(split), self.batch_size, self.preprocessing.normalize, shuffle_seed
+        )
+
+    def labels(self, split: str) -> Tensor:
+        return torch.tensor([row.label for row in self._splits[split]])
+
+    def image(self, split: str, index: int) -> Image.Image:
+        """The whole photograph."""
+        return open_image(self.dir / self._splits[split][index].path)
+
+    def lineage(self) -> dict[str, Any]:
+        """`data_hash` is that of the features of the same folder."""
+        return {"data_hash": data_hash(self._rows), "substitutes": provenance.substitutes(self.dir)}
+
+
+class _Decoded:
+    """uint8 c h w of a folder's photos. `failed`: content hash -> why a photo could not be decoded."""
+
+    def __init__(self, folder: PhotoFolder, preprocessing: Preprocessing) -> None:
+        self.root, self.preprocessing = folder.root, preprocessing
+        self.failed: dict[str, str] = {}
+        self._kept: dict[str, Tensor] = {}
+        by_content = {photo.content_hash: photo for photo in folder.photos}
+        with progress("decoding", len(by_content), unit="photos") as advance:
+            for photo, pixels in ahead(self.of, by_content.values(), DECODED_AHEAD):
+                try:
+                    self._keep(photo, pixels.result())
+                except UnreadableImage as error:
+                    self.failed[photo.content_hash] = str(error)
+                advance(1)
+
+    def of(self, photo: Photo) -> Tensor:
+        kept = self._kept.get(photo.content_hash)
+        return read_pixels(self.root, photo, self.preprocessing) if kept is None else kept
+
+    def _keep(self, photo: Photo, pixels: Tensor) -> None:
+        if (len(self._kept) + 1) * pixels.nbytes <= KEPT_BYTES:
+            self._kept[photo.content_hash] = pixels
+
+
+class _Photos:
+    """The photos of one split, decoded by threads where they are not in memory."""
+
+    def __init__(self, decoded: _Decoded, photos: Sequence[Photo]) -> None:
+        self.decoded, self.photos = decoded, photos
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        chosen = [self.photos[i] for i in index.tolist()]
+        with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool:
+            return torch.stack(list(pool.map(self.decoded.of, chosen)))
+
+
+def _report(folder: PhotoFolder, failed: dict[str, str]) -> None:
+    unreadable = folder.unreadable | {
+        photo.path: failed[photo.content_hash]
+        for photo in (*folder.photos, *folder.repeats)
+        if photo.content_hash in failed
+    }
+    if not unreadable:
+        return
+    warn(f"photos that could not be read, left out: {len(unreadable):,}")
+    for path, reason in sorted(unreadable.items())[:SHOWN]:
+        console.print(f"  {path}: {reason}", markup=False)
+
+
+def _classes(folder: PhotoFolder, failed: dict[str, str]) -> list[str]:
+    classes = sorted({photo.class_name for photo in folder.photos if photo.content_hash not in failed})
+    if len(classes) < 2:
+        raise ConvlabError(
+            f"{folder.root}: only {len(classes)} classes have photos that can be read; two are needed."
+        )
+    return classes

@@ -1,0 +1,86 @@
+"""Photos to classes by a trained run or a published network, with the numbers that evaluation has."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convlab import runs
+from convlab.bottleneck.backbone import Backbone
+from convlab.errors import ConvlabError
+from convlab.preprocessing import Preprocessing
+from convlab.project import project_dir
+
+BATCH_SIZE = 16  # photos
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network from pixels to logits, in evaluation mode, with what turns a file into its input.
+
+    network: float32 images n c h w, as `preprocessing` makes them, -> logits n num_classes.
+    """
+
+    network: nn.Module
+    preprocessing: Preprocessing
+    classes: Sequence[str]
+
+    def __call__(self, photos: Sequence[Path]) -> Tensor:
+        """Probabilities n num_classes. Raises UnreadableImage for a file that is no image."""
+        parts = []
+        for first in range(0, len(photos), BATCH_SIZE):
+            pixels = [self.pixels(photo) for photo in photos[first : first + BATCH_SIZE]]
+            with torch.inference_mode():
+                parts.append(self.network(self.preprocessing.normalize(torch.stack(pixels))).softmax(1))
+        return torch.cat(parts)
+
+    def pixels(self, photo: Path) -> Tensor:
+        """uint8 c h w."""
+        return self.preprocessing.pixels(self.preprocessing.open(photo))
+
+
+def of_run(run_dir: Path) -> Predictor:
+    """A run's network; for one on bottleneck vectors, its backbone (`backbone`) and itself (`head`) on it.
+
+    Raises ConvlabError if the backbone's weights are not those that the vectors were computed with.
+    """
+    card = runs.read_card(run_dir / "model")
+    network = runs.load_model(run_dir / "model")
+    preprocessing = Preprocessing.from_dict(card["preprocessing"])
+    if len(card["input_shape"]) == 1:
+        backbone = backbone_of(card["backbone"])
+        if backbone.weights_hash != card["lineage"]["backbone_hash"]:
+            expected, found = card["lineage"]["backbone_hash"][:8], backbone.weights_hash[:8]
+            raise ConvlabError(
+                f"{run_dir.name} was trained on vectors of other weights than {backbone.weights}: their "
+                f"sha256 begins with {expected}, not {found}. Fetch those, or give `convlab features` and "
+                "`convlab train` again."
+            )
+        network = nn.Sequential(OrderedDict(backbone=backbone.model, head=network))
+    return Predictor(network.eval(), preprocessing, card["classes"])
+
+
+def of_backbone(settings: dict[str, Any]) -> Predictor:
+    """A network of conf/backbone/ as published, with ImageNet's 1,000 classes."""
+    from timm.data import ImageNetInfo
+
+    backbone = backbone_of(settings)
+    network, info = backbone.classifier, ImageNetInfo()
+    classes = [info.index_to_description(index) for index in range(info.num_classes())]
+    return Predictor(network, Preprocessing.from_dict(settings["preprocessing"]), classes)
+
+
+def backbone_of(settings: dict[str, Any]) -> Backbone:
+    """What a conf/backbone/*.yaml describes."""
+    weights = settings["weights"]
+    return Backbone(
+        settings["name"],
+        settings["architecture"],
+        None if weights is None else project_dir() / weights,
+        settings["seed"],
+        settings["options"],
+    )
