@@ -150,3 +150,15 @@ def test_figures_leave_the_callers_settings_alone():
     before = dict(mpl.rcParams)
     plots.confusion_matrix(np.eye(2), ["a", "b"])
     assert dict(mpl.rcParams) == before
+
+
+def test_accuracy_by_size_joins_means_and_spans_the_seeds():
+    figure = plots.by_size({"linear": {20: [0.7, 0.9], 5: [0.5, 0.6]}, "mlp": {5: [0.4]}}, "images a class")
+    (axes,) = figure.axes
+    linear, mlp = axes.lines
+    assert (linear.get_xdata().tolist(), linear.get_ydata().tolist()) == ([5, 20], pytest.approx([0.55, 0.8]))
+    assert (mlp.get_xdata().tolist(), mlp.get_ydata().tolist()) == ([5], [0.4])
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {(x, y) for x, y in band.round(6).tolist()} == {(5, 0.5), (5, 0.6), (20, 0.7), (20, 0.9)}
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["5", "20"]
+    assert axes.get_xlabel() == "images a class"

@@ -54,18 +54,18 @@ History = Sequence[Mapping[str, Any]]  # one row an epoch, as in history.csv
 Arguments = ParamSpec("Arguments")
 
 
-def _styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     """Draw with STYLE, and leave the caller's own matplotlib settings alone."""
 
     @wraps(draw)
-    def styled(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
         with mpl.rc_context(STYLE):
             return draw(*args, **kwargs)
 
-    return styled
+    return drawn
 
 
-@_styled
+@styled
 def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     """Counts k k, row: true class, column: predicted. Right answers are blue, mistakes vermillion.
 
@@ -102,11 +102,11 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     axes.grid(False)
     axes.spines[:].set_visible(True)
     total, right = int(counts.sum()), int(np.trace(counts))
-    axes.set_title(f"{right:,} of {total:,} right ({_percent(right / max(total, 1))})")
+    axes.set_title(f"{right:,} of {total:,} right ({percent(right / max(total, 1))})")
     return figure
 
 
-@_styled
+@styled
 def curves(history: History) -> Figure:
     """Loss and accuracy by epoch, training against validation; `history` has the rows of history.csv."""
     figure = Figure(figsize=(5.2, 5.2), layout="constrained")
@@ -122,7 +122,7 @@ def curves(history: History) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def overlaid(histories: Mapping[str, History], metric: str) -> Figure:
     """One metric of history.csv (`val/acc`, `val/loss`) of several runs, by epoch."""
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
@@ -138,6 +138,33 @@ def overlaid(histories: Mapping[str, History], metric: str) -> Figure:
     return figure
 
 
+@styled
+def by_size(accuracies: Mapping[str, Mapping[int, Sequence[float]]], size: str) -> Figure:
+    """Test accuracy by the size of the training set, a curve a network; `size` names what is counted.
+
+    accuracies: network -> size -> one accuracy for each seed. The line joins means, the band spans all seeds.
+    """
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, measured) in enumerate(accuracies.items()):
+        sizes = sorted(measured)
+        means = [float(np.mean(measured[each])) for each in sizes]
+        colour, marker = SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)]
+        low, high = ([limit(measured[each]) for each in sizes] for limit in (min, max))
+        axes.fill_between(sizes, low, high, color=colour, alpha=0.18, linewidth=0)
+        style = DASHES[index % len(DASHES)]
+        axes.plot(sizes, means, color=colour, marker=marker, linestyle=style, label=_short(name, 28))
+    axes.set_xscale("log")
+    ticks = sorted({each for measured in accuracies.values() for each in measured})
+    axes.set_xticks(ticks, [f"{each:,}" for each in ticks])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    axes.set_xlabel(size)
+    axes.set_title("Test accuracy: mean and range over seeds")
+    axes.legend(loc="lower right", fontsize=9)
+    return figure
+
+
 def worst_mistakes(labels: ArrayLike, probabilities: ArrayLike, limit: int = 24) -> NDArray[np.int64]:
     """Indices of wrongly classified images, the network's surest first; labels n, probabilities n k."""
     scores, truth = np.asarray(probabilities), np.asarray(labels)
@@ -146,7 +173,7 @@ def worst_mistakes(labels: ArrayLike, probabilities: ArrayLike, limit: int = 24)
     return wrong[order][:limit]
 
 
-@_styled
+@styled
 def mistakes(
     images: Sequence[Image.Image],
     labels: ArrayLike,
@@ -186,7 +213,7 @@ def _top_three(axes: Axes, scores: NDArray[Any], truth: int, classes: Sequence[s
     axes.barh(range(len(top)), scores[top], height=0.9, color=colours, alpha=0.35)
     for row, index in enumerate(top):
         axes.text(0.02, row, _short(classes[index], 16), va="center", fontsize=8.5)
-        axes.text(0.99, row, _percent(scores[index], 0), ha="right", va="center", fontsize=8.5)
+        axes.text(0.99, row, percent(scores[index], 0), ha="right", va="center", fontsize=8.5)
     axes.set(xlim=(0, 1), ylim=(2.5, -0.5))
     axes.set_axis_off()
 
@@ -222,7 +249,7 @@ def _finish(axes: Axes, histories: Sequence[History], quantity: str) -> None:
         axes.set_ylim(max(bottom, 0.0), top)
 
 
-def _percent(share: float, decimals: int = 1) -> str:
+def percent(share: float, decimals: int = 1) -> str:
     """Never rounded up to certainty: 99.97 % is no 100 %."""
     text = f"{100 * share:.{decimals}f} %"
     return f"{100 - 10.0**-decimals:.{decimals}f} %" if share < 1 and text.startswith("100") else text

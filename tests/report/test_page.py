@@ -141,6 +141,28 @@ def test_mistakes_are_embedded_bytes_and_all(project):
     assert page.base64.b64decode(encoded) == (folder / "mistakes.png").read_bytes()
 
 
+def test_the_inside_of_a_network_is_shown_where_it_was_visualized(project):
+    folder = make(project, "a") / "visualize"
+    make(project, "b")
+    assert "Inside the network" not in html()
+    folder.mkdir()
+    for name, colour in (("one.png", "red"), ("two.png", "blue"), ("three.png", "lime")):
+        Image.new("RGB", (2, 2), colour).save(folder / name)
+    listed = [
+        {"file": "two.png", "title": HOSTILE, "report": True},
+        {"file": "one.png", "title": "One", "report": False},
+        {"file": "three.png", "title": "Three"},
+        {"file": "gone.png", "title": "Gone"},
+    ]
+    (folder / "visualize.json").write_text(json.dumps({"figures": listed}))
+    shown = html()
+    assert shown.count("Inside the network (2 pictures)") == 1
+    encoded = re.findall(r'src="data:image/png;base64,([^"]+)"', shown)
+    wanted = [(folder / name).read_bytes() for name in ("two.png", "three.png")]
+    assert [page.base64.b64decode(each) for each in encoded] == wanted
+    assert shown.count("<script") == 1
+
+
 def test_figures_take_the_pages_colours(project):
     folder = make(project, "a")
     (folder / "history.csv").write_text("epoch,val/acc,val/loss\n1,0.5,1.0\n")

@@ -88,13 +88,18 @@ def _strongest(maps: torch.Tensor) -> torch.Tensor:
     return torch.stack([largest // maps.shape[2], largest % maps.shape[2]], dim=1)
 
 
-def _boxes(steps: list[Step], positions: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    fields = [ReceptiveField(), ReceptiveField()]
+def receptive_fields(steps: list[Step]) -> tuple[ReceptiveField, ReceptiveField]:
+    """What a unit of the last step sees of the image, along h and along w."""
+    fields = (ReceptiveField(), ReceptiveField())
     for step in steps:
         if step.windows:
-            fields = [
-                field.through(window) for field, window in zip(fields, step.windows.read(), strict=True)
-            ]
+            down, across = step.windows.read()
+            fields = fields[0].through(down), fields[1].through(across)
+    return fields
+
+
+def _boxes(steps: list[Step], positions: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    fields = receptive_fields(steps)
     offset = positions.new_tensor([int(field.offset - (field.size - 1) / 2) for field in fields])
     stride = positions.new_tensor([field.stride for field in fields])
     extent = positions.new_tensor([field.size for field in fields])

@@ -86,12 +86,25 @@ def _run(run: Run, anchor: str) -> dict[str, Any]:
         "anchor": anchor,
         "figures": [(_svg(figure, f"{anchor}f{n}"), title) for n, (figure, title) in enumerate(figures)],
         "confusions": confusions,
-        "mistakes": base64.b64encode(gallery.read_bytes()).decode() if gallery.is_file() else None,
+        "mistakes": _picture(gallery) if gallery.is_file() else None,
+        "inside": _inside(run.directory / "visualize"),
         "lineage": {name: run.lineage[name] for name in HASHES if run.lineage.get(name)},
         "substitutes": run.substitutes,
         "commands": _commands(run),
         "config": settings.read_text() if settings.is_file() else None,
     }
+
+
+def _inside(directory: Path) -> list[tuple[str, str]]:
+    """Title and content of the pictures that `convlab visualize` wrote for the report, if it did."""
+    path = directory / "visualize.json"
+    listed = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else []
+    shown = [each for each in listed if each.get("report", True) and (directory / each["file"]).is_file()]
+    return [(each["title"], _picture(directory / each["file"])) for each in shown]
+
+
+def _picture(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def _confusions(matrix: np.ndarray, classes: list[str]) -> list[tuple[str, str, int]]:
