@@ -18,6 +18,9 @@ from convlab.arithmetic.layers import (
     Flatten,
     GlobalAverage,
     Pool,
+    RadialBasis,
+    Subsampling,
+    TableConv,
 )
 from convlab.arithmetic.network import Branches, Network, Unit, rows, totals
 from convlab.arithmetic.receptive_field import ReceptiveField, Window
@@ -129,6 +132,54 @@ class TestSizes:
     def test_negative_padding_is_refused(self):
         with pytest.raises(ConvlabError, match="padding is -1"):
             output_size(5, 3, padding=-1)
+
+
+class TestWorkedExamples:
+    """Convolutions with numbers in them, each output worked out by hand."""
+
+    def test_a_filter_and_a_bias_on_5x5x1(self):
+        image = torch.tensor(
+            [[1.0, 0, 2, 3, 1], [5, 4, 2, 0, 2], [3, 4, 5, 1, 0], [2, 1, 0, 2, 3], [1, 3, 2, 0, 1]]
+        )
+        rising = torch.tensor([[-1.0, 0, 1]]).repeat(3, 1)
+        found = functional.conv2d(image[None, None], rising[None, None], torch.tensor([1.0]))
+        # column sums of rows 0..2: 9 8 9 4 3; of rows 1..3: 10 9 7 3 5; of rows 2..4: 6 8 7 3 4
+        assert found[0, 0].tolist() == [[1, -3, -5], [-2, -5, -1], [2, -4, -2]]
+        effect = Conv(1, 3).on((1, 5, 5))
+        assert (effect.output, effect.parameters) == (tuple(found.shape[1:]), 3 * 3 + 1)
+
+    @pytest.mark.parametrize(
+        ("stride", "expected"),
+        [  # nine times the pixel in the middle; pixels are numbered row by row
+            (1, [[9 * (7 * row + column) for column in range(1, 6)] for row in range(1, 6)]),
+            (2, [[72, 90, 108], [198, 216, 234], [324, 342, 360]]),
+        ],
+    )
+    def test_7x7_at_stride_1_and_2(self, stride, expected):
+        numbers = torch.arange(49.0).reshape(1, 1, 7, 7)
+        found = functional.conv2d(numbers, torch.ones(1, 1, 3, 3), stride=stride)
+        assert found[0, 0].tolist() == expected
+        assert output_size(7, 3, stride) == len(expected)
+
+    def test_32x32x3_is_kept_by_two_zeros_a_side(self):
+        padding = size_keeping_padding(5)
+        found = functional.conv2d(torch.ones(1, 3, 32, 32), torch.ones(1, 3, 5, 5), padding=padding)
+        assert (padding, tuple(found.shape)) == (2, (1, 1, 32, 32))
+        assert found[0, 0, 16, 16] == 75
+        assert found[0, 0, 0, 0] == found[0, 0, 31, 31] == 27  # two rows and two columns are zeros
+        assert found[0, 0, 0, 16] == 45
+
+    def test_sixteen_filters_on_5x5x3_keep_it_with_same(self):
+        conv = nn.Conv2d(3, 16, 3, padding="same")
+        for index in range(16):
+            nn.init.constant_(conv.weight[index], index + 1)
+            nn.init.constant_(conv.bias[index], 100 * index)
+        found = conv(torch.ones(1, 3, 5, 5))[0]
+        assert found[:, 2, 2].tolist() == [27 * (index + 1) + 100 * index for index in range(16)]
+        assert found[:, 0, 0].tolist() == [12 * (index + 1) + 100 * index for index in range(16)]
+        effect = Conv(16, 3, padding="SAME").on((3, 5, 5))
+        assert effect.output == tuple(found.shape) == (16, 5, 5)
+        assert effect.parameters == 16 * (27 + 1)
 
 
 class TestPadding:
@@ -284,6 +335,25 @@ class TestLayers:
         assert (effect.output, effect.parameters, effect.multiply_adds) == ((6, 14, 14), 0, 0)
         assert effect.connections == 4 * 6 * 14 * 14
 
+    def test_subsampling_has_a_coefficient_and_a_bias_a_map(self):
+        effect = Subsampling(2).on((6, 28, 28))
+        assert (effect.output, effect.parameters, effect.multiply_adds) == ((6, 14, 14), 12, 1176)
+        assert effect.connections == (4 + 1) * 1176
+        assert effect.windows == (Window(2, 2), Window(2, 2))
+
+    def test_a_connection_table_counts_what_it_connects(self):
+        effect = TableConv(((0, 1), (2,), (0, 1, 2)), 3).on((3, 6, 7))
+        assert effect.output == (3, 4, 5)
+        assert effect.parameters == (2 + 1 + 3) * 9 + 3
+        assert effect.connections == 57 * 20
+        assert effect.multiply_adds == 54 * 20
+        assert effect.windows == (Window(3), Window(3))
+
+    def test_radial_basis_reads_all_and_trains_nothing(self):
+        effect = RadialBasis(10).on((84,))
+        assert (effect.output, effect.parameters, effect.connections) == ((10,), 0, 840)
+        assert effect.multiply_adds == 840
+
     def test_global_average_and_flatten_read_the_whole_map(self):
         assert GlobalAverage().on((8, 5, 7)).output == (8,)
         assert GlobalAverage().on((8, 5, 7)).windows == (Window(5), Window(7))
@@ -311,6 +381,10 @@ class TestLayers:
             Dense(10).on((16, 5, 5))
         with pytest.raises(ConvlabError, match=r"conv 5x5 expects an image, c h w; found \(120,\)"):
             Conv(6, 5).on((120,))
+        with pytest.raises(ConvlabError, match=r"radial basis 10 expects a vector, found \(84, 1, 1\)"):
+            RadialBasis(10).on((84, 1, 1))
+        with pytest.raises(ConvlabError, match="conv 5x5 by table: the table reads maps beyond the 2"):
+            TableConv(((0, 2),), 5).on((2, 9, 9))
         with pytest.raises(ConvlabError, match="groups 3 must divide 4 channels and 6 maps"):
             Conv(6, 5, groups=3).on((4, 9, 9))
         with pytest.raises(ConvlabError, match="max pool 3x3/2, pad 2: the padding must be 1 at most"):
@@ -325,6 +399,8 @@ class TestLayers:
             (Pool(2), "max pool 2x2/2"),
             (Pool(3, 2, "SAME", mode="average"), "average pool 3x3/2, SAME"),
             (Pool(3, 2, rounding="ceil"), "max pool 3x3/2, ceil"),
+            (TableConv(((0,),), 5), "conv 5x5 by table"),
+            (Subsampling(2), "subsample 2x2/2"),
             (Dropout(0.5), "dropout 0.5"),
         ],
     )
