@@ -19,6 +19,7 @@ import convlab as _convlab  # noqa: F401  before anything that imports torchvisi
 
 ROOT = Path(__file__).parents[1]
 os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+MIRROR = os.environ.get("CONVLAB_MIRROR")
 for name in ("CONVLAB_MIRROR", "CONVLAB_STATE", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
 
@@ -34,6 +35,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # Lightning's logger sets it
     monkeypatch.chdir(directory)
     return directory
+
+
+@pytest.fixture
+def mirror() -> str:
+    """The mirror of the published data that the caller's environment names; the test is skipped without."""
+    if not MIRROR:
+        pytest.skip("needs the published data: set CONVLAB_MIRROR (docs/how-to/mirrors.md)")
+    return MIRROR
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hydra
 import pytest
+import torch
 import yaml
 
 from convlab import config, runs
@@ -15,18 +16,26 @@ from convlab import config, runs
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+# Too long for the pipeline, or not trained at all: their files say so.
+BY_HAND = [
+    name
+    for name in EXPERIMENTS
+    if "not part of `dvc repro`" in (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text()
+]
+PIPELINE = [name for name in EXPERIMENTS if name not in BY_HAND]
 # Code that carries a stage out without deciding its result; a change there must not train anew.
 GLUE = {
     *("__init__", "__main__", "cli", "console", "errors", "project", "torchvision_operators"),
     *("pipeline/__init__", "tracking", "sweep", "plots", "fetching/__init__", "fetching/provenance"),
 }
-# what the stage `train` runs, in a process that only composes and imports
+# what a stage runs, in a process that only composes and imports
 IMPORTED = """
-import json, sys
+import importlib, json, sys
 from pathlib import Path
 import convlab
-import convlab.pipeline.train, convlab.training
 from convlab import config, runs
+for module in sys.argv[2:]:
+    importlib.import_module("convlab." + module)
 settings = config.plain(config.compose("train", ["experiment=" + sys.argv[1]]))
 from hydra.utils import get_class
 get_class(settings["data"]["module"]["_target_"])
@@ -70,17 +79,20 @@ def test_an_experiment_composes_into_a_network(experiment):
     settings = config.plain(config.compose("train", [f"experiment={experiment}"]))
     assert settings["name"] == experiment
     sizes = {"num_inputs": 16, "num_classes": 5}
-    model = {key: sizes[key] if value is None else value for key, value in settings["model"].items()}
-    assert sum(parameter.numel() for parameter in runs.build_model(model).parameters()) > 0
+    model = {key: sizes.get(key) if value is None else value for key, value in settings["model"].items()}
+    with torch.device("meta"):
+        network = runs.build_model(model)
+    assert sum(parameter.numel() for parameter in network.parameters()) > 0
 
 
 def test_every_experiment_is_trained_evaluated_and_compared():
-    assert sorted(STAGES["train"]["foreach"]) == sorted(STAGES["evaluate"]["foreach"]) == EXPERIMENTS
+    assert sorted(STAGES["train"]["foreach"]) == sorted(STAGES["evaluate"]["foreach"]) == PIPELINE
     compared = [dep for name in ("compare", "compare_sample") for dep in STAGES[name]["deps"]]
-    assert {f"runs/{name}/metrics.json" for name in EXPERIMENTS} <= set(compared)
+    assert {f"runs/{name}/metrics.json" for name in PIPELINE} <= set(compared)
+    assert {f"runs/{name}/visualize" for name in STAGES["visualize"]["foreach"]} <= set(compared)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", PIPELINE)
 def test_train_declares_the_files_that_its_experiment_composes(experiment):
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = hydra.compose("train", [f"experiment={experiment}"], return_hydra_config=True)
@@ -100,22 +112,31 @@ def covered(module, deps):
     return any(path == dep or path.startswith(f"{dep}/") for dep in deps)
 
 
-@pytest.mark.parametrize("experiment", ["lenet5", "linear_head"])
-def test_train_declares_the_code_that_it_runs(experiment):
+@pytest.mark.parametrize(
+    ("name", "experiment", "modules"),
+    [
+        ("train", "lenet5", ["pipeline.train", "training"]),
+        ("train", "lenet5_1998", ["pipeline.train", "training", "models.map_criterion"]),
+        ("train", "linear_head", ["pipeline.train", "training"]),
+        ("visualize", "lenet", ["pipeline.visualize", "visualization.draw"]),
+        ("visualize", "linear_head", ["pipeline.visualize", "attribution"]),
+    ],
+)
+def test_a_stage_declares_the_code_that_it_runs(name, experiment, modules):
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTED, experiment],
+        [sys.executable, "-c", IMPORTED, experiment, *modules],
         capture_output=True,
         text=True,
         check=True,
         env=os.environ,
     )
-    modules = set(json.loads(done.stdout.splitlines()[-1])) - GLUE
-    assert {"training", "classifier", "data/batches", "models/lenet"} & modules
-    undeclared = {module for module in modules if not covered(module, stage("train", experiment)["deps"])}
+    found = set(json.loads(done.stdout.splitlines()[-1])) - GLUE
+    assert {module.replace(".", "/") for module in modules} <= found
+    undeclared = {module for module in found if not covered(module, stage(name, experiment)["deps"])}
     assert undeclared == set()
 
 
-@pytest.mark.parametrize("name", ["features", "fetch", "train", "evaluate"])
+@pytest.mark.parametrize("name", ["features", "fetch", "train", "evaluate", "visualize"])
 def test_declared_files_exist(name):
     for key in STAGES[name]["foreach"]:
         declared = stage(name, key)

@@ -123,7 +123,7 @@ def test_splits_that_leave_nothing_are_refused(photos, split, message):
     [
         (["backbone=resnet18_random", "backbone.preprocessing.size=32"], (3, 32, 32), 4),
         (["backbone=none"], (3, 64, 64), 128),
-        (["backbone=none", "data.pixels.size=16"], (3, 16, 16), 128),
+        (["backbone=none", "data.pixels.size=48"], (3, 48, 48), 128),
     ],
 )
 def test_the_backbone_decides_what_it_sees(project, words, shape, std):

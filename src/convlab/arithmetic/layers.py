@@ -247,20 +247,6 @@ class Dropout:
         return Effect(shape, in_place=True)
 
 
-def drop_probability(drop: float, keep: float | None = None) -> float:
-    """The probability that dropout zeroes a value: `drop`, or 1 - `keep` (TensorFlow 1's way) where given.
-
-    Raises ConvlabError for a drop outside [0, 1) and a keep outside (0, 1].
-    """
-    if keep is not None:
-        if not 0 < keep <= 1:
-            raise ConvlabError(f"model.keep={keep}: the probability to keep a unit is above 0, at most 1.")
-        return 1 - keep
-    if not 0 <= drop < 1:
-        raise ConvlabError(f"model.drop={drop}: the probability to drop a unit is from 0 up, below 1.")
-    return drop
-
-
 def _image(shape: Shape, kind: str) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise ConvlabError(f"{kind} expects an image, c h w; found {shape}.")

@@ -18,10 +18,10 @@ from convlab.arithmetic.layers import (
     RadialBasis,
     Subsampling,
     TableConv,
-    drop_probability,
 )
 from convlab.arithmetic.network import Chain, Network
 from convlab.models.connection_table import C3_TABLE
+from convlab.models.dropout import drop_probability
 
 Pooling = Literal["max", "average"]
 RELU = Activation("relu")
