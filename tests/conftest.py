@@ -18,6 +18,8 @@ from urllib3.util import Retry
 import convlab as _convlab  # noqa: F401  before anything that imports torchvision
 
 ROOT = Path(__file__).parents[1]
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: a thread each, in their processes too
+    os.environ["OMP_NUM_THREADS"] = "1"
 os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
 MIRROR = os.environ.get("CONVLAB_MIRROR")
 for name in ("CONVLAB_MIRROR", "CONVLAB_STATE", "MLFLOW_TRACKING_URI"):

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from tiny_training import Points, fit, linear, sgd
 
-from convlab.callbacks import HISTORY, AveragedWeights, History, LastCheckpoint, StepLog
+from convlab.callbacks import HISTORY, AveragedWeights, History, LastCheckpoint, StepLog, StopAfter
 from convlab.classifier import Classifier
 from convlab.errors import ConvlabError
 
@@ -92,20 +92,22 @@ class Saves(LastCheckpoint):
 
 
 @pytest.mark.parametrize(
-    ("every", "trainer", "steps"),
+    ("every", "max_steps", "steps"),
     [
-        (None, {"max_epochs": 2}, [(3, 1), (6, 2)]),
-        (2, {"max_epochs": 2}, [(2, 0), (3, 1), (4, 1), (6, 1), (6, 2)]),
-        (None, {"max_epochs": -1, "max_steps": 5}, [(3, 1), (5, 1)]),  # not again when the half epoch ends
-        (4, {"max_epochs": -1, "max_steps": 6}, [(3, 1), (4, 1), (6, 1), (6, 2)]),
+        (None, 99, [(3, 1), (6, 2)]),
+        (2, 99, [(2, 0), (3, 1), (4, 1), (6, 1), (6, 2)]),
+        (None, 5, [(3, 1), (5, 1)]),  # not again when the half epoch ends
+        (4, 6, [(3, 1), (4, 1), (6, 1), (6, 2)]),
     ],
 )
-def test_the_last_checkpoint_is_written_by_steps_after_epochs_and_at_the_end(tmp_path, every, trainer, steps):
+def test_the_last_checkpoint_is_written_by_steps_after_epochs_and_at_the_end(
+    tmp_path, every, max_steps, steps
+):
     history = History(tmp_path / "history.csv")
     saves = Saves(tmp_path / "last.ckpt", every, history)
-    fit(
-        Classifier(linear(), 2, sgd(lr=0.5)), callbacks=[history, saves], enable_checkpointing=True, **trainer
-    )
+    callbacks = [history, StopAfter(max_steps), saves]
+    settings = {"max_epochs": 2, "min_epochs": 0, "enable_checkpointing": True}
+    fit(Classifier(linear(), 2, sgd(lr=0.5)), callbacks=callbacks, **settings)
     assert saves.seen == steps
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == steps[-1][0]
 

@@ -129,4 +129,21 @@ def test_without_a_monitor_the_last_step_is_the_model(project):
         first, second = csv.DictReader(file)
     assert (first["step"], second["step"]) == ("10", "13")
     assert float(first["val/acc"]) > 0
-    assert second["val/acc"] == ""  # an epoch cut short is not validated
+    assert float(second["val/acc"]) > 0  # an epoch cut short is validated all the same
+
+
+@pytest.mark.parametrize("stop", [13, 20], ids=["mid-epoch", "end of an epoch"])
+def test_a_longer_training_goes_on_as_if_it_had_never_stopped(project, stop):
+    fast = ("model=fully_connected", "logger=none")
+    for name, stops in (("once", [25]), ("twice", [stop, 25])):
+        for number, max_steps in enumerate(stops):
+            more = ["resume=latest"] if number else []
+            train(compose(*fast, f"trainer.max_steps={max_steps}", *more), project / "runs" / name)
+    histories = []
+    for run_dir in (project / "runs" / "once", project / "runs" / "twice"):
+        with (run_dir / "history.csv").open() as file:
+            histories.append([(row["step"], row["val/loss"]) for row in csv.DictReader(file)])
+    once, twice = (runs.read_card(project / "runs" / name / "model") for name in ("once", "twice"))
+    assert once["weights"] == twice["weights"]
+    assert histories[0] == histories[1]
+    assert [step for step, _ in histories[0]] == ["10", "20", "25"]

@@ -82,10 +82,18 @@ def test_the_model_is_the_best_epoch_not_the_last(settings, project):
     assert weights(project / "runs" / "one") == before
 
 
+def test_max_steps_end_an_epoch_early_with_a_validation(settings, project):
+    train(settings("scheduler=constant", "++trainer.max_steps=3"), project / "runs" / "one")
+    assert torch.load(project / "runs/one/checkpoints/best.ckpt", weights_only=True)["global_step"] == 3
+    for steps in (0, -2):
+        with pytest.raises(ConvlabError, match=f"max_steps={steps}: expected at least 1"):
+            train(settings(f"++trainer.max_steps={steps}"), project / "runs" / "two")
+
+
 @pytest.mark.filterwarnings("ignore:.*could not find the monitored key:UserWarning")  # Lightning's own
-def test_without_a_whole_epoch_there_is_no_best_one(settings, project):
+def test_without_validation_there_is_no_best_epoch(settings, project):
     with pytest.raises(ConvlabError, match=r"no epoch was validated, so none is the best by .*val/acc"):
-        train(settings("scheduler=constant", "++trainer.max_steps=3"), project / "runs" / "one")
+        train(settings("+trainer.limit_val_batches=0"), project / "runs" / "one")
 
 
 def killed_in_training(arguments, project):

@@ -31,7 +31,7 @@ AT_ONCE = 8  # points of a path that run through the network together
 
 
 def integrated_gradients(
-    network: nn.Module, images: Tensor, targets: Tensor, baselines: Tensor, steps: int = 32
+    network: nn.Module, images: Tensor, targets: Tensor, baselines: Tensor, steps: int = 64
 ) -> Tensor:
     """n c h w: each value's share in the rise of its image's logit over that of the baseline.
 

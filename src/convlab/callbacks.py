@@ -64,11 +64,28 @@ class AveragedWeights(WeightAveraging):
             self._average_model.update_parameters(pl_module)
 
 
+class StopAfter(Callback):
+    """End the training after `max_steps` optimizer steps, with a validation, in the middle of an epoch too.
+
+    In place of the trainer's own `max_steps`, with which Lightning 2.6 goes on from a checkpoint of an
+    epoch's end by ending that epoch once more.
+    """
+
+    def __init__(self, max_steps: int) -> None:
+        self.max_steps = max_steps
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step >= self.max_steps:
+            trainer.should_stop = True
+
+
 class LastCheckpoint(Checkpoint):
     """Where training goes on from: written every `every` steps, after each whole epoch and at the last step.
 
     An epoch's own comes at its very end, after validation, when its row of the history is written. In an
-    epoch that `max_steps` cuts short there is none, so that a longer training goes on in its middle.
+    epoch that `StopAfter` cuts short there is none, so that a longer training goes on in its middle.
     """
 
     def __init__(self, path: Path, every: int | None) -> None:
@@ -81,7 +98,7 @@ class LastCheckpoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        if step == trainer.max_steps or (self.every and step % self.every == 0):
+        if trainer.should_stop or (self.every and step % self.every == 0):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -29,6 +29,8 @@ class Classifier(pl.LightningModule):
         loss: of a batch's logits and labels, in training; softmax cross-entropy unless given. Validation
             always measures softmax cross-entropy.
         backbone_lr: the rate of the parameters in `model.backbone`; None: that of all others.
+        max_steps: optimizer steps after which training ends, for a schedule that must know; None: with the
+            trainer's epochs.
     """
 
     def __init__(
@@ -40,11 +42,12 @@ class Classifier(pl.LightningModule):
         interval: Literal["step", "epoch"] = "step",
         loss: nn.Module | None = None,
         backbone_lr: float | None = None,
+        max_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = loss or nn.CrossEntropyLoss()
-        self._backbone_lr = backbone_lr
+        self._backbone_lr, self._max_steps = backbone_lr, max_steps
         self._optimizer, self._scheduler, self._interval = optimizer, scheduler, interval
         self.train_acc = MulticlassAccuracy(num_classes, average="micro")
         self.val_acc = MulticlassAccuracy(num_classes, average="micro")
@@ -156,8 +159,8 @@ class Classifier(pl.LightningModule):
         and Lightning then never gives them their place within the epoch back.
         """
         trainer = self.trainer
-        if trainer.max_steps > 0:
-            return trainer.max_steps
+        if self._max_steps is not None:
+            return self._max_steps
         if not trainer.max_epochs or trainer.max_epochs < 0:
             raise ConvlabError("this schedule needs an end: set trainer.max_epochs or trainer.max_steps.")
         batches = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]

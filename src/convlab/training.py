@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Ri
 from torch import Tensor
 
 from convlab import plots, runs
-from convlab.callbacks import AveragedWeights, History, LastCheckpoint, RandomState, StepLog
+from convlab.callbacks import AveragedWeights, History, LastCheckpoint, RandomState, StepLog, StopAfter
 from convlab.classifier import Classifier
 from convlab.config import config_hash, save
 from convlab.console import console
@@ -152,6 +152,7 @@ def _classifier(config: dict[str, Any], network: torch.nn.Module, num_classes: i
         scheduler["interval"],
         instantiate(config["loss"]),
         config["backbone_lr"],
+        _max_steps(config),
     )
 
 
@@ -166,6 +167,8 @@ def _trainer(
         callbacks.append(LearningRateMonitor(config["scheduler"]["interval"]))
     if console.is_terminal:
         callbacks.append(RichProgressBar(leave=True))
+    if (max_steps := _max_steps(config)) is not None:
+        callbacks.append(StopAfter(max_steps))
     if config["print_every_n_steps"] and not console.is_terminal:  # there, the progress bar shows it
         callbacks.append(StepLog(config["print_every_n_steps"]))
     if checkpoint["monitor"]:
@@ -179,7 +182,7 @@ def _trainer(
         callbacks.append(best)
     callbacks.append(LastCheckpoint(run_dir / "checkpoints" / "last.ckpt", checkpoint["every_n_steps"]))
     trainer: pl.Trainer = instantiate(
-        config["trainer"],
+        config["trainer"] | {"max_steps": -1, "min_epochs": 0},  # StopAfter counts the steps
         log_every_n_steps=min(config["trainer"]["log_every_n_steps"], num_batches),
         callbacks=callbacks,
         logger=_tracking().lightning_logger(run_id, config["logger"]["experiment"]) if run_id else False,
@@ -189,6 +192,14 @@ def _trainer(
         num_sanity_val_steps=0,
     )
     return trainer
+
+
+def _max_steps(config: dict[str, Any]) -> int | None:
+    """Where training ends by steps; None where it ends by epochs alone."""
+    max_steps = config["trainer"].get("max_steps", -1)
+    if max_steps == 0 or max_steps < -1:
+        raise ConvlabError(f"trainer.max_steps={max_steps}: expected at least 1, or -1 for no limit.")
+    return None if max_steps == -1 else int(max_steps)
 
 
 def _fit(trainer: pl.Trainer, classifier: Classifier, data: LabelledData, last: Path | None) -> None:
@@ -209,8 +220,8 @@ def _finish(
     chosen, monitor = _chosen_checkpoint(config, run_dir), config["checkpoint"]["monitor"]
     if not chosen.is_file():
         raise ConvlabError(
-            f"no epoch was validated, so none is the best by checkpoint.monitor={monitor}. Train for a whole "
-            "epoch (trainer.max_steps), or take the last step with checkpoint.monitor=null."
+            f"no epoch was validated, so none is the best by checkpoint.monitor={monitor}. Leave "
+            "trainer.limit_val_batches out, or take the last step with checkpoint.monitor=null."
         )
     checkpoint = torch.load(chosen, weights_only=True, map_location="cpu")
     runs.save_model(

@@ -27,7 +27,7 @@ belongs to the network is read from the run; these settings, of conf/visualize.y
 
 A network on a backbone (experiment=linear_head) has no chain of layers to go back through. Of it,
 attribution.png shows which pixels decided: Grad-CAM, guided Grad-CAM and integrated gradients, for the worst
-mistake and attribution.images=4 photos, with attribution.steps=32.
+mistake and attribution.images=4 photos, with attribution.steps=64.
 
 experiment=vgg16 needs no training: it takes the published weights of `convlab fetch vgg16`, or random ones
 with a warning. There any setting can be changed, data= and data.dir= for one. It takes many minutes;
