@@ -39,9 +39,14 @@ def run(*command, cwd):
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def first(clone):
+    """What the first `dvc repro` of the sample's branch says."""
+    return run("dvc", "repro", "compare_sample", cwd=clone)
+
+
 @pytest.mark.timeout(400)
-def test_the_sample_runs_once_and_leaves_nothing_unexpected(clone):
-    first = run("dvc", "repro", "compare_sample", cwd=clone)
+def test_the_sample_runs_once_and_leaves_nothing_unexpected(clone, first):
     for heading in ("digits (500 test images)", "patches ("):
         assert heading in first
     metrics = {
@@ -59,7 +64,7 @@ def test_the_sample_runs_once_and_leaves_nothing_unexpected(clone):
 
 
 @pytest.mark.timeout(300)
-def test_equal_runs_make_equal_files(clone):
+def test_equal_runs_make_equal_files(clone, first):
     """Trained again from nothing, every output has the same hash: the lock file does not change."""
     lock = (clone / "dvc.lock").read_text()
     run("dvc", "repro", "--force", "--single-item", "train@digits_lenet5", cwd=clone)
@@ -69,10 +74,12 @@ def test_equal_runs_make_equal_files(clone):
 
 
 @pytest.mark.timeout(300)
-def test_a_changed_number_trains_only_what_uses_it(clone):
+def test_a_changed_number_trains_only_what_uses_it(clone, first):
     path = clone / "conf" / "experiment" / "patches_linear_head.yaml"
-    path.write_text(path.read_text().replace("lr: 0.01", "lr: 0.02"))
+    before = path.read_text()
+    path.write_text(before.replace("lr: 0.01", "lr: 0.02"))
     planned = run("dvc", "status", "--with-deps", "compare_sample", cwd=clone)
+    path.write_text(before)
     assert "train@patches_linear_head" in planned
     for other in ("train@digits_lenet5", "features@patches", "train@digits_fully_connected"):
         assert f"{other}:" not in planned
