@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: a thread each, in their processes too
     os.environ["OMP_NUM_THREADS"] = "1"
 os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
-MIRROR = os.environ.get("CONVLAB_MIRROR")
+if "CONVLAB_MIRROR" in os.environ:  # under another name, for the slow tests in the processes started next
+    os.environ["TESTS_MIRROR"] = os.environ["CONVLAB_MIRROR"]
 for name in ("CONVLAB_MIRROR", "CONVLAB_STATE", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
 
@@ -42,9 +43,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def mirror() -> str:
     """The mirror of the published data that the caller's environment names; the test is skipped without."""
-    if not MIRROR:
+    if not (named := os.environ.get("TESTS_MIRROR")):
         pytest.skip("needs the published data: set CONVLAB_MIRROR (docs/how-to/mirrors.md)")
-    return MIRROR
+    return named
 
 
 @pytest.fixture
