@@ -150,7 +150,7 @@ class History(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
-        self._validated = False  # in this epoch: one that max_steps ends is not
+        self._validated = False  # in this epoch: check_val_every_n_epoch leaves some out
         self._seconds_before = 0.0
         self._start = 0.0
 
