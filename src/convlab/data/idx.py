@@ -20,9 +20,7 @@ def read(path: Path, magic: int) -> np.ndarray:
     or holds another number of values than its header says.
     """
     try:
-        content = gzip.decompress(path.read_bytes())
-    except FileNotFoundError:
-        raise ConvlabError(f"{path} is missing. `convlab fetch mnist` (or `dvc repro`) brings it.") from None
+        content = gzip.decompress(read_bytes(path))
     except (OSError, EOFError, zlib.error) as error:
         raise ConvlabError(f"{path} is not a complete gzip file ({error}). Fetch it again.") from None
     found = struct.unpack(">i", content[:4])[0] if len(content) >= 4 else None
@@ -39,3 +37,11 @@ def read(path: Path, magic: int) -> np.ndarray:
             f"the file holds {values.size}. Fetch it again."
         )
     return values.reshape(shape)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file as it is; raises ConvlabError when it is missing."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ConvlabError(f"{path} is missing. `convlab fetch mnist` (or `dvc repro`) brings it.") from None
