@@ -47,10 +47,16 @@ def test_altered_weights_are_refused(saved):
         runs.load_model(directory, "raw")
 
 
-def test_a_model_file_cannot_name_foreign_code(saved):
+FOREIGN = {"_target_": "os.system", "command": "touch hacked"}
+INSIDE = {"_target_": "convlab.models.lenet.LeNet5", "pooling": FOREIGN}
+IN_A_LIST = {"_target_": "convlab.models.lenet.LeNet5", "pooling": [{"of": FOREIGN}]}
+
+
+@pytest.mark.parametrize("model", [FOREIGN, INSIDE, IN_A_LIST])
+def test_a_model_file_cannot_name_foreign_code(saved, model):
     directory, _, _ = saved
     card = json.loads((directory / "model.json").read_text())
-    card["model"] = {"_target_": "os.system", "command": "touch hacked"}
+    card["model"] = model
     (directory / "model.json").write_text(json.dumps(card))
     with pytest.raises(ConvlabError, match=r"'os\.system' is not one of convlab's own"):
         runs.load_model(directory)

@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,11 +140,21 @@ def build_model(model: dict[str, Any]) -> "nn.Module":
     """The network that a `conf/model/*.yaml` describes; only classes of `convlab.models` are accepted."""
     from hydra.utils import instantiate
 
-    target = str(model.get("_target_"))
-    if not target.startswith(_MODEL_PACKAGE):
-        raise ConvlabError(f"model '{target}' is not one of convlab's own ({_MODEL_PACKAGE}*).")
+    for target in [model.get("_target_"), *_nested_targets(model)]:
+        if not str(target).startswith(_MODEL_PACKAGE):
+            raise ConvlabError(f"model '{target}' is not one of convlab's own ({_MODEL_PACKAGE}*).")
     network: nn.Module = instantiate(model, _convert_="all")
     return network
+
+
+def _nested_targets(part: Any) -> Iterator[Any]:
+    """What Hydra would call to build `part`, at any depth."""
+    if isinstance(part, dict):
+        yield from (value for key, value in part.items() if key == "_target_")
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for each in part:
+            yield from _nested_targets(each)
 
 
 def _git(*arguments: str) -> str:
