@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 UI_ADDRESS = "http://127.0.0.1:5000"
+FLUSH_EVERY_S = 2.0  # what a kill can lose of the curves; going on from a checkpoint logs them again
+MAX_METRICS = 1000  # that MLflow takes at a time
 
 
 def uri() -> str:
@@ -95,9 +97,35 @@ def reopen(run_id: str | None) -> bool:
     return True
 
 
-def lightning_logger(run_id: str, experiment: str) -> MLFlowLogger:
+class BatchedLogger(MLFlowLogger):
+    """Lightning's logger, many steps' metrics written at once: a write takes as long as a training step."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pending: list[Metric] = []
+        self._flushed_at = 0.0
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        now = int(time.time() * 1000)
+        self._pending += [Metric(name, float(value), now, step or 0) for name, value in metrics.items()]
+        if time.monotonic() - self._flushed_at > FLUSH_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        while self._pending:
+            self.experiment.log_batch(self.run_id, metrics=self._pending[:MAX_METRICS])
+            del self._pending[:MAX_METRICS]
+        self._flushed_at = time.monotonic()
+
+    def finalize(self, status: str = "success") -> None:
+        self.flush()
+        super().finalize(status)
+
+
+def lightning_logger(run_id: str, experiment: str) -> BatchedLogger:
     """Lightning's logger on a run that `start` began."""
-    return MLFlowLogger(experiment, tracking_uri=uri(), run_id=run_id)
+    return BatchedLogger(experiment, tracking_uri=uri(), run_id=run_id)
 
 
 def log_params(run_id: str, config: dict[str, Any]) -> None:
