@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import save_file
 
 from convlab.bottleneck.backbone import Backbone
-from convlab.bottleneck.runtime import make_runtime
 from convlab.errors import ConvlabError
 
 IMAGES = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -38,7 +37,9 @@ def reference(model: torch.nn.Module) -> torch.Tensor:
 
 
 def vectors(backbone: Backbone) -> torch.Tensor:
-    return make_runtime("torch", backbone.model)(IMAGES)
+    with torch.no_grad():
+        found: torch.Tensor = backbone.model(IMAGES)
+    return found
 
 
 def test_published_weights_give_timms_features(tmp_path, published):
@@ -118,11 +119,6 @@ def test_an_unknown_architecture_gets_the_near_matches_and_no_download(name):
 def test_an_unknown_option_is_named():
     with pytest.raises(ConvlabError, match="deeper"):
         _ = Backbone("tiny", "test_resnet", options={"deeper": True}).model
-
-
-def test_an_unknown_runtime_is_named():
-    with pytest.raises(ConvlabError, match=r"runtime=tpu is not known\. There is: torch"):
-        make_runtime("tpu", RANDOM.model)
 
 
 def test_random_weights_depend_on_the_seed_alone():

@@ -2,18 +2,22 @@
 
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from numbers_space import DIM, content, fill, open_space, vectors
+from numbers_space import DIM, IDENTITY, content, fill, open_space, vectors
 
 from convlab.bottleneck import cache as module
+from convlab.bottleneck import content_hashes
+from convlab.bottleneck.content_hashes import ContentHashes
 from convlab.errors import ConvlabError
 
 SPACES = Path(__file__).parents[1] / "support" / "numbers_space.py"
@@ -205,8 +209,103 @@ def test_damage_after_opening_is_found_before_a_vector_is_used(tmp_path):
             exported(cache, [1])
 
 
+@pytest.fixture
+def settled(tmp_path, monkeypatch) -> None:
+    """Files count as old at once, on a file system that counts as trusted."""
+    monkeypatch.setattr(content_hashes, "SETTLED_S", -1.0)
+    monkeypatch.setattr(content_hashes, "KEEPS_CTIME", {content_hashes._file_system(tmp_path)})
+
+
+@pytest.mark.usefixtures("settled")
+def test_opening_reads_no_shard_that_was_found_whole_before(tmp_path, monkeypatch):
+    store(tmp_path, range(25))
+    read: list[str] = []
+    real = ContentHashes._read
+    monkeypatch.setattr(ContentHashes, "_read", lambda self, file: read.append(file) or real(self, file))
+    for _ in range(3):
+        assert_holds(tmp_path, range(25))
+    assert sorted(read) == sorted(shards(tmp_path))  # each once
+    store(tmp_path, range(25, 29))  # goes into another, larger shard
+    with open_space(tmp_path):
+        assert len(read) == 4
+    with module.BottleneckCache(tmp_path, "numbers", IDENTITY, reread=True) as cache:
+        assert len(cache) == 29
+        assert len(read) == 7
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("place", ["length", "header", "first key", "first vector", "last byte"])
+def test_damage_is_found_at_the_next_opening_though_mtime_is_put_back(tmp_path, place):
+    store(tmp_path, range(20))
+    assert_holds(tmp_path, range(20))
+    victim = shards(tmp_path)[0]
+    before = victim.stat()
+    time.sleep(0.02)  # the clock that files are stamped with ticks
+    data = bytearray(victim.read_bytes())
+    data[places(victim)[place]] ^= 1
+    victim.write_bytes(data)
+    os.utime(victim, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with open_space(tmp_path) as cache:
+        assert cache.damaged == [victim.name]
+    assert len(fill(tmp_path, range(20))) == 10
+    assert_holds(tmp_path, range(20))
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_space_under_another_ones_name_is_not_believed(tmp_path):
+    store(tmp_path, range(3))
+    assert_holds(tmp_path, range(3))
+    (own,) = tmp_path.iterdir()
+    other = open_space(tmp_path, weights="new")
+    own.rename(other.dir)
+    with other as cache:
+        assert len(cache.damaged) == 1
+        assert len(cache) == 0
+
+
+@pytest.fixture
+def decayed(tmp_path, monkeypatch) -> Path:
+    """Images 0 to 14; one bit of the second shard turns, and nothing that `stat` tells shows it."""
+    store(tmp_path, range(15))
+    victim = shards(tmp_path)[1]
+    data = bytearray(victim.read_bytes())
+    data[places(victim)["first vector"]] ^= 1
+    victim.write_bytes(data)
+    monkeypatch.setattr(ContentHashes, "of", lambda _, file: Path(file).stem)  # "it is what it was"
+    return victim
+
+
+def test_silent_decay_is_found_before_a_vector_is_used_and_the_next_run_repairs_it(tmp_path, decayed):
+    with open_space(tmp_path) as cache:
+        assert len(cache) == 15
+        assert np.array_equal(exported(cache, range(10)), vectors(range(10)))
+        with pytest.raises(ConvlabError, match=f"{decayed.name} was damaged while in use"):
+            exported(cache, range(15))
+        assert [i for i in range(15) if content(i) not in cache] == list(range(10, 15))
+    assert fill(tmp_path, range(15)) == list(range(10, 15))
+    assert_holds(tmp_path, range(15))
+
+
+def test_silent_decay_of_what_opening_reads_is_found_there(tmp_path, decayed):
+    data = bytearray(decayed.read_bytes())
+    data[places(decayed)["header"]] ^= 0x80
+    decayed.write_bytes(data)
+    with open_space(tmp_path) as cache:
+        assert cache.damaged == [decayed.name]
+        assert len(cache) == 10
+
+
+def test_silent_decay_of_the_shard_that_would_grow_costs_nothing_new(tmp_path, decayed):
+    with (
+        pytest.raises(ConvlabError, match=f"{decayed.name} was damaged while in use"),
+        open_space(tmp_path) as cache,
+    ):
+        cache.add([content(20)], vectors([20]))
+    assert_holds(tmp_path, [*range(10), 20])
+
+
 @pytest.mark.parametrize(
-    ("call", "time"),
+    ("call", "number"),
     [
         ("open", 9),  # before a shard's file exists
         ("replace", 7),  # written under another name, not yet renamed
@@ -215,9 +314,9 @@ def test_damage_after_opening_is_found_before_a_vector_is_used(tmp_path):
         ("replace", 15),  # a shard has become full
     ],
 )
-def test_kill_9_between_any_two_steps_loses_at_most_the_last_addition(tmp_path, call, time):
+def test_kill_9_between_any_two_steps_loses_at_most_the_last_addition(tmp_path, call, number):
     process = subprocess.run(
-        [sys.executable, SPACES, tmp_path, "0", "30", call, str(time)], capture_output=True, text=True
+        [sys.executable, SPACES, tmp_path, "0", "30", call, str(number)], capture_output=True, text=True
     )
     assert process.returncode == -signal.SIGKILL, process.stderr
     missing = fill(tmp_path, range(30))

@@ -14,7 +14,8 @@ from convlab.bottleneck import extract as module
 from convlab.bottleneck.backbone import Backbone
 from convlab.bottleneck.cache import BottleneckCache
 from convlab.bottleneck.extract import extract
-from convlab.bottleneck.runtime import make_runtime
+from convlab.bottleneck.runtimes.choice import make_runtime
+from convlab.bottleneck.runtimes.work import Work
 from convlab.data.photos import Photo, content_hash
 from convlab.errors import ConvlabError
 from convlab.preprocessing import Preprocessing
@@ -39,8 +40,8 @@ def cache(tmp_path: Path) -> BottleneckCache:
     return BottleneckCache(tmp_path / "cache", "tiny", {})
 
 
-def torch_runtime():
-    return make_runtime("torch", BACKBONE.model)
+def torch_runtime(num_images: int, backbone: Backbone = BACKBONE):
+    return make_runtime("torch", Work(backbone, SMALL, num_images, batch_size=4))
 
 
 def test_vectors_equal_a_plain_forward_of_timms_model(tmp_path, photos):
@@ -65,7 +66,7 @@ def test_vectors_equal_a_plain_forward_of_timms_model(tmp_path, photos):
 
 
 def test_only_what_is_missing_is_computed_and_nothing_is_loaded_for_nothing(tmp_path, photos):
-    def no_need():
+    def no_need(num_images):
         raise AssertionError("nothing is to be computed")
 
     with cache(tmp_path) as vectors:
@@ -105,7 +106,7 @@ def test_a_backbone_that_gives_maps_is_refused(tmp_path, photos):
         cache(tmp_path) as vectors,
         pytest.raises(ConvlabError, match=r"\(4, 96, 1, 1\).*expected vectors n d"),
     ):
-        extract(tmp_path, photos, SMALL, lambda: make_runtime("torch", unpooled.model), vectors, batch_size=4)
+        extract(tmp_path, photos, SMALL, lambda n: torch_runtime(n, unpooled), vectors, batch_size=4)
 
 
 def test_decoding_runs_ahead_of_the_reader_and_no_further():
@@ -124,3 +125,43 @@ def test_decoding_runs_ahead_of_the_reader_and_no_further():
         while len(begun) < ahead and time.monotonic() < until:
             time.sleep(0.001)  # the reader's own work, during which threads go on
         assert len(begun) == ahead
+
+
+def test_the_next_batch_is_computing_while_one_is_kept_and_no_more(tmp_path, photos):
+    """What the runtime had to do at each moment that a result was asked for."""
+    begun, asked = [], []
+    plain = torch_runtime(10)
+
+    def load(num_images: int):
+        assert num_images == 10
+
+        def runtime(pixels: torch.Tensor):
+            begun.append(len(pixels))
+            finish = plain(pixels)
+
+            def vectors() -> torch.Tensor:
+                asked.append(begun.copy())
+                return finish()
+
+            return vectors
+
+        return runtime
+
+    with cache(tmp_path) as vectors:
+        extract(tmp_path, photos, SMALL, load, vectors, batch_size=4)
+    assert asked == [[4, 4], [4, 4, 2], [4, 4, 2]]
+
+
+def test_what_was_computed_before_a_failure_is_kept(tmp_path, photos):
+    plain, calls = torch_runtime(10), []
+
+    def fails_at_the_third(pixels: torch.Tensor):
+        calls.append(len(pixels))
+        if len(calls) < 3:
+            return plain(pixels)
+        raise ConvlabError("the machine is out of memory")
+
+    with pytest.raises(ConvlabError, match="out of memory"), cache(tmp_path) as vectors:
+        extract(tmp_path, photos, SMALL, lambda _: fails_at_the_third, vectors, batch_size=4)
+    with cache(tmp_path) as vectors:
+        assert len(vectors) == 4  # the second batch was computing

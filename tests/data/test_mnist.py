@@ -98,3 +98,8 @@ def test_more_images_a_class_than_there_are_is_refused(folder, per_class):
     message = f"per_class={per_class}: class 0 has 15 training images. Choose 1 to 15"
     with pytest.raises(ConvlabError, match=message):
         Mnist(folder, PLAIN, batch_size=32, num_val=50, per_class=per_class).batches("train")
+
+
+def test_without_the_files_it_is_said_how_to_get_them(tmp_path):
+    with pytest.raises(ConvlabError, match=r"train-images-idx3-ubyte\.gz is missing\. `convlab fetch mnist`"):
+        Mnist(tmp_path, PLAIN, 32).lineage()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from convlab.data import photos as module
 from convlab.data.photos import (
     Photo,
     check_shares,
@@ -60,6 +61,37 @@ def test_repeats_in_a_class_are_left_out_and_reported(tmp_path):
     assert folder.warnings() == [
         "files that repeat a photo of their own class, left out: 2, for instance daisy/b.jpg"
     ]
+
+
+def test_the_first_path_is_the_first_folder_by_folder(tmp_path):
+    """As `Path` sorts: folder "a" comes before "a-b", though "a/" comes after "a-"."""
+    make(tmp_path, daisy={"a-b/x.jpg": b"same", "a/y.jpg": b"same", "z.jpg": b"same"}, rose={"r.jpg": b"r"})
+    folder = scan(tmp_path)
+    in_order = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.glob("daisy/**/*.jpg"))]
+    assert in_order == ["daisy/a/y.jpg", "daisy/a-b/x.jpg", "daisy/z.jpg"]
+    assert [photo.path for photo in folder.photos if photo.class_name == "daisy"] == ["daisy/a/y.jpg"]
+    assert [photo.path for photo in folder.repeats] == ["daisy/a-b/x.jpg", "daisy/z.jpg"]
+
+
+def test_repeats_are_reported_by_their_paths(tmp_path):
+    """Two repeated photos, whose contents sort the other way round than their paths."""
+    one, two = sorted([b"1", b"2"], key=lambda data: hashlib.sha256(data).hexdigest())
+    make(tmp_path, daisy={"a.jpg": two, "b.jpg": two, "c.jpg": one, "d.jpg": one}, rose={"r.jpg": b"r"})
+    assert [photo.path for photo in scan(tmp_path).repeats] == ["daisy/b.jpg", "daisy/d.jpg"]
+
+
+@pytest.mark.parametrize("name", ["a.JPG", "a.b.png", "README", "a.", "..x", "a..jpg", "sub.dir/b", "ä.é"])
+def test_suffixes_are_those_that_path_gives(name):
+    assert module._suffix(f"rose/{name}") == Path(f"rose/{name}").suffix.lower()
+
+
+def test_hashes_come_from_where_the_caller_says(tmp_path):
+    root = make(tmp_path, daisy={"a.jpg": b"one"}, rose={"b.jpg": b"two"})
+    known = {f"{root}/daisy/a.jpg": "1" * 64, f"{root}/rose/b.jpg": "0" * 64}
+    assert scan(root, known.__getitem__).photos == (
+        Photo("0" * 64, "rose", "rose/b.jpg"),
+        Photo("1" * 64, "daisy", "daisy/a.jpg"),
+    )
 
 
 def test_one_photo_in_two_classes_is_a_contradiction_and_keeps_both(tmp_path):

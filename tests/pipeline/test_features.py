@@ -17,7 +17,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
+from convlab.bottleneck import content_hashes
+from convlab.bottleneck.backbone import Backbone
+from convlab.bottleneck.content_hashes import ContentHashes
 from convlab.errors import ConvlabError
 from convlab.pipeline import features
 
@@ -176,6 +180,85 @@ def test_one_changed_byte_computes_one(project, photos, run):
     (photos / "rose" / "0.bmp").write_bytes(data)
     assert "reused 50, computed 1, failed 0" in run()
     assert not np.array_equal(vector(project, "rose/0.bmp"), before)
+
+
+@pytest.fixture
+def read(project, monkeypatch) -> list[str]:
+    """The files that are read for their hash. They count as old at once, on a trusted file system."""
+    monkeypatch.setattr(content_hashes, "SETTLED_S", -1.0)
+    monkeypatch.setattr(content_hashes, "KEEPS_CTIME", {content_hashes._file_system(project)})
+    names: list[str] = []
+    real = ContentHashes._read
+
+    def reading(self: ContentHashes, file: Path) -> str:
+        names.append(Path(file).name)
+        return real(self, file)
+
+    monkeypatch.setattr(ContentHashes, "_read", reading)
+    return names
+
+
+def test_what_has_not_changed_is_not_read_again(project, photos, run, read):
+    run()
+    assert len(read) == 50  # the photos
+    run()
+    assert read[50:] == [shards(project)[0].name, "vectors.npy"]  # written last time
+    run()
+    assert len(read) == 52
+    run("reread=true")
+    assert len(read) == 104
+    picture(photos / "rose" / "new.png", 1000)
+    assert "51 photos: reused 50, computed 1, failed 0" in run()
+    assert read[104:] == ["new.png"]
+
+
+@pytest.mark.usefixtures("read")
+def test_a_byte_changed_in_secret_is_found(project, photos, run):
+    """In a photo and in the features: the size stays, mtime is put back."""
+    picture(photos / "rose" / "0.bmp", 0)
+    run()
+    run()
+    before = vector(project, "rose/0.bmp").copy()
+    for path, expected in [
+        (output(project) / "vectors.npy", "reused 51, computed 0"),
+        (photos / "rose" / "0.bmp", "reused 50, computed 1"),
+    ]:
+        was = path.stat()
+        time.sleep(0.02)  # the clock that files are stamped with ticks
+        with path.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last[0] ^ 0xFF]))
+        os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+        printed = run()
+        assert expected in printed
+        assert "written" in printed
+        assert (
+            hashlib.sha256((output(project) / "vectors.npy").read_bytes()).hexdigest()
+            == json.loads((output(project) / "meta.json").read_text())["vectors_sha256"]
+        )
+    assert not np.array_equal(vector(project, "rose/0.bmp"), before)
+
+
+@pytest.mark.usefixtures("photos")
+def test_with_nothing_to_compute_torch_is_not_imported(project):
+    save_file(Backbone("tiny", "test_resnet").model.state_dict(), project / "weights.safetensors")
+    code = (
+        "import sys; from convlab.pipeline import features; features.run(sys.argv[1:]);"
+        "print({'torch', 'timm', 'mlflow'} & set(sys.modules))"
+    )
+    words = [*TINY, f"backbone.weights={project / 'weights.safetensors'}"]
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    )
+    assert "computed 50" in first
+    assert "torch" in first.splitlines()[-1]
+    assert "computed 0" in second
+    assert second.splitlines()[-1] == "set()"
 
 
 def test_removed_photos_leave_the_features_but_not_the_cache(project, photos, run):

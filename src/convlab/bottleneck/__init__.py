@@ -1,4 +1,4 @@
 """Bottleneck vectors: what a trained backbone makes of an image, computed once and kept.
 
-preprocessing.pixels -> runtime (a backbone in eval mode) -> cache -> feature_set
+preprocessing.pixels -> runtimes (a backbone in eval mode) -> cache -> feature_set
 """

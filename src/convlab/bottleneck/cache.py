@@ -3,11 +3,14 @@
     <root>/<name>-<16 hex>/            a space: one backbone, its weights, one preprocessing
       space.json                       what the space stands for, for people
       <sha256>.safetensors             a shard: `keys` uint8 n 32 (sha256 of image files), `vectors` f32 n d
+      checked                          which shards were found whole, by their stat data (content_hashes.py)
       lock                             held by the one process that uses the space
 
 A shard's name is the sha256 of the space's identity followed by the shard's bytes. So a shard never
 changes, and any flipped bit, cut-off end or file put into the wrong space shows before a vector is used:
-every read hashes the very bytes that it hands out. A damaged shard is deleted; its images are computed anew.
+every read of vectors hashes the very bytes that it hands out. Opening reads no vectors: it hashes the shards
+that are new or have changed since they were last found whole, and takes the keys of the others. A damaged
+shard is deleted; its images are computed anew.
 
 New vectors join the one shard that is not full: a larger shard is written, synced and renamed into place,
 then the one that it contains is deleted. A kill in between leaves both, and the next opening drops the
@@ -17,7 +20,6 @@ contained one. So there is never more than one small shard, however many small a
 import hashlib
 import json
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +31,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from convlab.bottleneck.atomic import atomic_file, clear_partials
+from convlab.bottleneck.content_hashes import ContentHashes
 from convlab.console import console, warn
 from convlab.errors import ConvlabError
 
@@ -56,9 +59,10 @@ class BottleneckCache:
         root: the directory of all spaces.
         name: a readable start of the space's directory name.
         identity: all that decides a vector besides the image, as plain JSON values.
+        reread: hash every shard at the opening, whatever its stat data say.
     """
 
-    def __init__(self, root: Path, name: str, identity: dict[str, Any]) -> None:
+    def __init__(self, root: Path, name: str, identity: dict[str, Any], reread: bool = False) -> None:
         self._identity = json.dumps({"format": FORMAT, **identity}, sort_keys=True, indent=2)
         self._seed = hashlib.sha256(self._identity.encode())
         self.space = self._seed.hexdigest()  # sha256 hex of the identity
@@ -66,9 +70,10 @@ class BottleneckCache:
         self.damaged: list[str] = []  # names of the shards that opening found damaged, and deleted
         self.dim: int | None = None  # d, once there is a vector
         self._shards: list[_Shard] = []  # the one that is not full comes last
-        self._rows: dict[bytes, tuple[int, int]] = {}  # key -> index in _shards, row
+        self._places: dict[bytes, int] = {}  # key -> index in _shards
         self._pending: dict[bytes, NDArray[np.float32]] = {}
         self._flushed_at = time.monotonic()
+        self._reread = reread
         self._lock = FileLock(self.dir / "lock")
 
     def __enter__(self) -> Self:
@@ -101,10 +106,10 @@ class BottleneckCache:
 
     def __contains__(self, content_hash: str) -> bool:
         key = bytes.fromhex(content_hash)
-        return key in self._rows or key in self._pending
+        return key in self._places or key in self._pending
 
     def __len__(self) -> int:
-        return len(self._rows) + len(self._pending)
+        return len(self._places) + len(self._pending)
 
     def add(self, content_hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Take float32 n d; on disk within FLUSH_EVERY_S of work. Known images are passed over."""
@@ -133,9 +138,13 @@ class BottleneckCache:
             "keys": np.frombuffer(b"".join(self._pending), np.uint8).reshape(-1, KEY_BYTES),
             "vectors": np.stack(list(self._pending.values())),
         }
-        contained = [shard for shard in self._shards[-1:] if shard.num_rows < self._capacity]
-        for shard in contained:
-            old = self._read(shard.path)
+        contained = [shard for shard in self._shards[-1:] if 0 < shard.num_rows < self._capacity]
+        if contained:
+            try:
+                old = self._read(len(self._shards) - 1)
+            except DamagedShard:
+                self.flush()  # without it, what is new goes into a shard of its own
+                raise
             rows = {name: np.concatenate([old[name], rows[name]]) for name in rows}
         written = [
             self._write({name: array[start : start + self._capacity] for name, array in rows.items()})
@@ -151,19 +160,18 @@ class BottleneckCache:
     def export(self, content_hashes: Iterable[str], file: BinaryIO) -> None:
         """Write the vectors of these images, in this order, as one `.npy` n d. Holds one shard in memory."""
         self.flush()
-        wanted = defaultdict(list)
-        count = -1
-        for count, content_hash in enumerate(content_hashes):
-            shard, row = self._rows[bytes.fromhex(content_hash)]
-            wanted[shard].append((row, count))
-        header = {"descr": "<f4", "fortran_order": False, "shape": (count + 1, self.dim)}
+        hashes = list(content_hashes)
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(hashes), self.dim)}
         np.lib.format.write_array_header_1_0(file, header)
         start = file.tell()
-        for shard, places in wanted.items():
-            vectors = self._read(self._shards[shard].path)["vectors"]
-            for row, position in places:
-                file.seek(start + position * vectors[row].nbytes)
-                file.write(vectors[row].data)
+        places = np.array([self._places[bytes.fromhex(each)] for each in hashes], dtype=np.int32)
+        for place in np.unique(places):
+            shard = self._read(place)
+            rows = {key.tobytes().hex(): row for row, key in enumerate(shard["keys"])}
+            for position in np.flatnonzero(places == place):
+                vector = shard["vectors"][rows[hashes[position]]]
+                file.seek(start + int(position) * vector.nbytes)
+                file.write(vector.data)
 
     @property
     def _capacity(self) -> int:
@@ -171,28 +179,28 @@ class BottleneckCache:
         return max(1, SHARD_BYTES // (4 * (self.dim or 1)))
 
     def _open(self) -> None:
-        """Read and check every shard, and clear away what a kill left. The lock is held."""
+        """Find the keys in every whole shard, and clear away what a kill left. The lock is held."""
         clear_partials(self.dir)
         description = self.dir / "space.json"
         if not description.is_file() or description.read_text() != self._identity:
             with atomic_file(description) as file:
                 file.write(self._identity.encode())
+        hashes = ContentHashes(self.dir / "checked", self._identity.encode(), self._reread)
         largest_first = sorted(
             self.dir.glob("*.safetensors"), key=lambda path: (-path.stat().st_size, path.name)
         )
         for path in largest_first:
             try:
-                shard = self._read(path)
+                keys, self.dim = self._index(path, hashes)
             except DamagedShard:
                 self.damaged.append(path.name)
                 path.unlink()
                 continue
-            self.dim = shard["vectors"].shape[1]
-            keys = [key.tobytes() for key in shard["keys"]]
-            if all(key in self._rows for key in keys):
+            if all(key in self._places for key in keys):
                 path.unlink()  # contained in a larger one; a kill came before it was deleted
             else:
                 self._register(path, keys)
+        hashes.save()
         if self.damaged:
             warn(
                 f"damaged shards in the bottleneck cache {self.dir}: {', '.join(self.damaged)}. They are "
@@ -200,17 +208,36 @@ class BottleneckCache:
             )
 
     def _register(self, path: Path, keys: list[bytes]) -> None:
-        self._rows.update((key, (len(self._shards), row)) for row, key in enumerate(keys))
+        self._places.update(dict.fromkeys(keys, len(self._shards)))
         self._shards.append(_Shard(path, len(keys)))
 
-    def _read(self, path: Path) -> dict[str, NDArray[Any]]:
-        """`keys` and `vectors` of a shard, from the bytes that were checked."""
+    def _index(self, path: Path, hashes: ContentHashes) -> tuple[list[bytes], int]:
+        """The keys in a shard, and d, if its bytes are those that its name stands for."""
+        try:
+            if hashes.of(path) == path.stem:
+                with safetensors.safe_open(path, "numpy") as shard:
+                    keys = [key.tobytes() for key in shard.get_tensor("keys")]
+                    return keys, shard.get_slice("vectors").get_shape()[1]
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except safetensors.SafetensorError:
+            pass  # decayed without a trace in its stat data
+        raise DamagedShard(str(path))
+
+    def _read(self, index: int) -> dict[str, NDArray[Any]]:
+        """`keys` and `vectors` of a shard, from the bytes that were checked. A damaged one is deleted."""
+        path = self._shards[index].path
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise ConvlabError(f"cannot read the cache's {path}: {error.strerror}. Run it again.") from error
+            raise _unreadable(path, error) from error
         if self._digest(data) != path.stem:
-            raise DamagedShard(f"{path} was damaged while in use. Run it again: it will be computed anew.")
+            path.unlink()
+            self._shards[index] = _Shard(path, 0)
+            self._places = {key: place for key, place in self._places.items() if place != index}
+            raise DamagedShard(
+                f"{path} was damaged while in use, and is deleted. Run it again: it will be computed anew."
+            )
         return safetensors.numpy.load(data)
 
     def _write(self, rows: dict[str, NDArray[Any]]) -> tuple[Path, list[bytes]]:
@@ -224,3 +251,7 @@ class BottleneckCache:
         digest = self._seed.copy()
         digest.update(data)
         return digest.hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> ConvlabError:
+    return ConvlabError(f"cannot read the cache's {path}: {error.strerror}. Run it again.")

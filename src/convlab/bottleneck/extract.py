@@ -1,4 +1,4 @@
-"""Fill the cache: decode and resize in threads while the backbone computes, a bounded number ahead."""
+"""Fill the cache: photos are decoded, and vectors kept, while the runtime computes in its own threads."""
 
 import hashlib
 import os
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from convlab.bottleneck.cache import BottleneckCache
-from convlab.bottleneck.runtime import Runtime
 from convlab.console import progress
 from convlab.data.photos import Photo
 from convlab.errors import ConvlabError
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DECODE_THREADS = min(8, os.cpu_count() or 1)
-BATCHES_AHEAD = 2
+BATCHES_AHEAD = 2  # decoded
+BATCHES_COMPUTING = 2  # the runtime finds the next one when it is through with one
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -42,48 +42,67 @@ def extract(
     root: Path,
     photos: Iterable[Photo],
     preprocessing: Preprocessing,
-    load: Callable[[], Runtime],
+    load: "Callable[[int], Callable[[Tensor], Callable[[], Tensor]]]",
     cache: BottleneckCache,
     batch_size: int,
 ) -> Extraction:
     """Bring the vector of every photo below `root` into the cache, and report.
 
-    `load` is called once there is something to compute, not before.
+    `load` makes the runtime for so many images. It is called once there is something to compute, not before.
     """
     by_content = {photo.content_hash: photo for photo in photos}
     missing = [photo for content, photo in by_content.items() if content not in cache]
     report = Extraction(reused=len(by_content) - len(missing))
     if not missing:
         return report
-    runtime, started = load(), time.perf_counter()
+    import torch
+
+    runtime, started = load(len(missing)), time.perf_counter()
+    computing: deque[tuple[list[str], Callable[[], Tensor]]] = deque()
+    with progress("extracting", len(missing)) as advance:
+
+        def keep() -> None:
+            contents, vectors = computing.popleft()
+            cache.add(contents, _checked(vectors()))
+            report.computed += len(contents)
+            advance(len(contents))
+
+        for batch in _batches(root, missing, preprocessing, batch_size, report, advance):
+            computing.append((list(batch), runtime(torch.stack(list(batch.values())))))
+            if len(computing) == BATCHES_COMPUTING:
+                keep()
+        while computing:
+            keep()
+    cache.flush()
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _batches(
+    root: Path,
+    photos: Iterable[Photo],
+    preprocessing: Preprocessing,
+    batch_size: int,
+    report: Extraction,
+    advance: Callable[[int], None],
+) -> "Iterator[dict[str, Tensor]]":
+    """Content hash -> pixels of the photos that can be read; the others go into the report."""
 
     def decode(photo: Photo) -> "Tensor":
         return read_pixels(root, photo, preprocessing)
 
-    def compute(batch: "list[tuple[str, Tensor]]") -> None:
-        cache.add(
-            [content for content, _ in batch], _vectors(runtime, preprocessing, [image for _, image in batch])
-        )
-        report.computed += len(batch)
-
-    batch: list[tuple[str, Tensor]] = []
-    with progress("extracting", len(missing)) as advance:
-        for photo, image in ahead(decode, missing, BATCHES_AHEAD * batch_size):
-            try:
-                batch.append((photo.content_hash, image.result()))
-            except UnreadableImage as error:
-                report.failed[photo.content_hash] = str(error)
-                advance(1)
-            if len(batch) == batch_size:
-                compute(batch)
-                advance(len(batch))
-                batch = []
-        if batch:
-            compute(batch)
-            advance(len(batch))
-    cache.flush()
-    report.seconds = time.perf_counter() - started
-    return report
+    batch: dict[str, Tensor] = {}
+    for photo, pixels in ahead(decode, photos, BATCHES_AHEAD * batch_size):
+        try:
+            batch[photo.content_hash] = pixels.result()
+        except UnreadableImage as error:
+            report.failed[photo.content_hash] = str(error)
+            advance(1)
+        if len(batch) == batch_size:
+            yield batch
+            batch = {}
+    if batch:
+        yield batch
 
 
 def read_pixels(root: Path, photo: Photo, preprocessing: Preprocessing) -> "Tensor":
@@ -97,10 +116,7 @@ def read_pixels(root: Path, photo: Photo, preprocessing: Preprocessing) -> "Tens
     return preprocessing.pixels(preprocessing.open(data))
 
 
-def _vectors(runtime: Runtime, preprocessing: Preprocessing, images: "list[Tensor]") -> np.ndarray:
-    import torch
-
-    vectors = runtime(preprocessing.normalize(torch.stack(images)))
+def _checked(vectors: "Tensor") -> np.ndarray:
     if vectors.ndim != 2:
         raise ConvlabError(
             f"the backbone gives {tuple(vectors.shape)} for an image batch, expected vectors n d"

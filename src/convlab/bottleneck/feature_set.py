@@ -11,14 +11,16 @@ No time and no absolute path is in them, so equal input gives equal files.
 
 import csv
 import hashlib
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from convlab.bottleneck.atomic import atomic_file, clear_partials
 from convlab.bottleneck.cache import BottleneckCache
+from convlab.bottleneck.content_hashes import ContentHashes
 
 
 class Row(NamedTuple):
@@ -33,8 +35,12 @@ class Row(NamedTuple):
 
 def data_hash(rows: Iterable[Row]) -> str:
     """sha256 hex over what is learnt from: each photo's content and class. Names and places are left out."""
-    lines = sorted(f"{row.content_hash} {row.class_name}\n" for row in rows)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256()
+    content = attrgetter("content_hash")
+    for _, group in groupby(sorted(rows, key=content), content):
+        for line in sorted(f"{row.content_hash} {row.class_name}\n" for row in group):
+            digest.update(line.encode())
+    return digest.hexdigest()
 
 
 def write_feature_set(
@@ -43,6 +49,7 @@ def write_feature_set(
     unreadable: dict[str, str],
     meta: dict[str, Any],
     cache: BottleneckCache,
+    hashes: ContentHashes,
 ) -> bool:
     """Write the four files, vectors from `cache`; returns whether anything had to change.
 
@@ -50,12 +57,16 @@ def write_feature_set(
     """
     clear_partials(directory)
     meta = {**meta, "space": cache.space}
-    texts = {
-        "index.csv": _csv(["content_hash", "path", "class", "label", "split"], rows),
-        "unreadable.csv": _csv(["path", "reason"], sorted(unreadable.items())),
-    }
-    digest = _digest_if_current(directory, rows, cache.space)
-    if digest and _same(directory, {**texts, "meta.json": _json(meta, digest)}):
+    digest = _digest_if_current(directory, rows, cache.space, hashes)
+
+    def texts() -> dict[str, Iterable[bytes]]:
+        return {
+            "index.csv": _csv(["content_hash", "path", "class", "label", "split"], rows),
+            "unreadable.csv": _csv(["path", "reason"], sorted(unreadable.items())),
+            "meta.json": [(json.dumps({**meta, "vectors_sha256": digest}, indent=2) + "\n").encode()],
+        }
+
+    if digest and all(_holds(directory / name, text) for name, text in texts().items()):
         return False
     (directory / "meta.json").unlink(missing_ok=True)
     if not digest:
@@ -63,38 +74,45 @@ def write_feature_set(
             cache.export((row.content_hash for row in rows), file)
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    for name, text in {**texts, "meta.json": _json(meta, digest)}.items():
+    for name, text in texts().items():
         with atomic_file(directory / name) as file:
-            file.write(text)
+            file.writelines(text)
     return True
 
 
-def _digest_if_current(directory: Path, rows: Sequence[Row], space: str) -> str | None:
+def _digest_if_current(directory: Path, rows: Sequence[Row], space: str, hashes: ContentHashes) -> str | None:
     """The sha256 of vectors.npy if it is undamaged and holds these rows, taken from this space."""
     try:
         meta = json.loads((directory / "meta.json").read_bytes())
         with (directory / "index.csv").open(newline="", encoding="utf-8") as index:
-            hashes = [line["content_hash"] for line in csv.DictReader(index)]
-        with (directory / "vectors.npy").open("rb") as vectors:
-            digest = hashlib.file_digest(vectors, "sha256").hexdigest()
-        current = meta["space"] == space and meta["vectors_sha256"] == digest
-    except (OSError, ValueError, KeyError, TypeError):  # absent, or not from here: written anew
+            lines = csv.reader(index)
+            next(lines, None)
+            same = all(line[0] == row.content_hash for line, row in zip(lines, rows, strict=True))
+        digest = hashes.of(directory / "vectors.npy")
+        current = same and meta["space"] == space and meta["vectors_sha256"] == digest
+    except (OSError, ValueError, LookupError, TypeError, csv.Error):  # absent, or not from here
         return None
-    return digest if current and hashes == [row.content_hash for row in rows] else None
+    return digest if current else None
 
 
-def _same(directory: Path, texts: dict[str, bytes]) -> bool:
-    paths = {directory / name: text for name, text in texts.items()}
-    return all(path.is_file() and path.read_bytes() == text for path, text in paths.items())
+def _holds(path: Path, text: Iterable[bytes]) -> bool:
+    """Whether the file is there and holds this text, which is never in memory as a whole."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return all(file.read(len(part)) == part for part in text) and not file.read(1)
 
 
-def _json(meta: dict[str, Any], vectors_sha256: str) -> bytes:
-    return (json.dumps({**meta, "vectors_sha256": vectors_sha256}, indent=2) + "\n").encode()
+def _csv(header: list[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """The file's lines."""
+    writer = csv.writer(_Returned(), lineterminator="\n")
+    for row in chain([header], rows):
+        line: str = writer.writerow(row)
+        yield line.encode()
 
 
-def _csv(header: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()
+class _Returned:
+    """A file for csv.writer, whose `writerow` returns what `write` does."""
+
+    def write(self, line: str) -> str:
+        return line

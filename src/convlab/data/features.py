@@ -2,7 +2,9 @@
 
 import csv
 import json
+from operator import itemgetter
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -42,12 +44,9 @@ class CachedFeatures(LabelledData):
         self.preprocessing = Preprocessing.from_dict(self.meta["preprocessing"])
         self.vectors = np.load(self.dir / "vectors.npy", mmap_mode="r")
         self.input_shape = (int(self.vectors.shape[1]),)
-        with (self.dir / "index.csv").open(newline="") as file:
-            self._index = list(csv.DictReader(file))
-        self._rows = {
-            split: np.array([i for i, row in enumerate(self._index) if row["split"] == split], dtype=np.int64)
-            for split in ("train", "val", "test")
-        }
+        self._paths, labels, splits = _read_index(self.dir / "index.csv")
+        self._labels = torch.tensor(labels)
+        self._rows = {split: np.flatnonzero(np.array(splits) == split) for split in ("train", "val", "test")}
         for split, rows in self._rows.items():
             if not len(rows):
                 raise ConvlabError(
@@ -61,17 +60,32 @@ class CachedFeatures(LabelledData):
         return Batches(rows, self.labels(split), size, shuffle_seed=shuffle_seed)
 
     def labels(self, split: str) -> torch.Tensor:
-        return torch.tensor([int(self._index[i]["label"]) for i in self._rows[split]])
+        return self._labels[torch.from_numpy(self._rows[split])]
 
     def image(self, split: str, index: int) -> Image.Image:
         """The photograph behind a vector."""
-        return open_image(self.photos_dir / self._index[self._rows[split][index]]["path"])
+        return open_image(self.photos_dir / self._paths[self._rows[split][index]])
 
     def lineage(self) -> dict[str, Any]:
         """What the stage `features` noted; `backbone_hash` is that of the backbone's weights."""
         return {key: self.meta[key] for key in ("data_hash", "substitutes")} | {
             "backbone_hash": self.meta["backbone"]["weights_hash"]
         }
+
+
+def _read_index(path: Path) -> tuple[list[str], list[int], list[str]]:
+    """Paths, labels and splits of index.csv."""
+    paths, labels, splits = [], [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        columns = next(lines)
+        wanted = itemgetter(*map(columns.index, ("path", "label", "split")))
+        for line in lines:
+            photo, label, split = wanted(line)
+            paths.append(photo)
+            labels.append(int(label))
+            splits.append(intern(split))
+    return paths, labels, splits
 
 
 class _Rows:

@@ -6,11 +6,14 @@ A backbone (a network trained on a million other photos) describes each photo by
 classifiers are then trained on the vectors in seconds. Computing the vectors is the slow part, so
 each is computed once: they are cached by the content of the photo's file, the backbone's weights
 and the preprocessing. Run it again whenever photos come or change: only what is new is computed.
-It can be stopped at any moment; the same command goes on from there.
+It can be stopped at any moment; the same command goes on from there. Files whose inode, size and
+time stamps show that nothing can have changed are not read again; reread=true reads every one.
 
 Photos are expected as <data.dir>/<class>/<photo>.jpg (or png, bmp, gif, webp, tiff), two classes at
 least. Which split a photo falls into is decided by its content, so adding, moving or renaming
 photos moves no other. A photo that can't be read is reported and skipped.
+
+backbone.runtime says what computes: auto, torch, compile, onnxruntime or openvino. The vectors are the same.
 
 writes features/<data>/<backbone>/
   vectors.npy      float32 n d, one row a photo
@@ -24,17 +27,21 @@ examples
   convlab features data=patches backbone=resnet18_random     no download: random weights
   convlab features data=flowers data.name=birds data.dir=my/birds
   convlab features data=flowers data.split.test=0.3          a larger test split
+  convlab features data=flowers reread=true                  after a disk failure: trust no time stamp
 """
 
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from convlab.bottleneck.atomic import clear_partials
 from convlab.bottleneck.backbone import Backbone
 from convlab.bottleneck.cache import BottleneckCache
+from convlab.bottleneck.content_hashes import ContentHashes
 from convlab.bottleneck.extract import Extraction, extract
 from convlab.bottleneck.feature_set import Row, data_hash, write_feature_set
-from convlab.bottleneck.runtime import make_runtime
+from convlab.bottleneck.runtimes.choice import make_runtime
+from convlab.bottleneck.runtimes.work import Work
 from convlab.config import compose
 from convlab.console import console, warn
 from convlab.data.photos import SPLITS, Photo, PhotoFolder, check_shares, class_warnings, scan, split_of
@@ -56,25 +63,31 @@ def run(args: list[str]) -> int:
     check_shares(config.data.split.val, config.data.split.test)
     preprocessing = Preprocessing.from_dict(_plain(config.backbone.preprocessing))
     backbone = _backbone(config.backbone)
-    folder = scan(project_dir() / config.data.dir)
+    state = state_dir() / "features" / config.data.name / config.backbone.name
+    hashes = ContentHashes(state / "content_hashes", reread=config.reread)
+    folder = scan(project_dir() / config.data.dir, hashes.of)
     for message in _warnings(config, backbone, folder):
         warn(message)
     identity = {
         "backbone": backbone.identity(),
         "preprocessing": {**preprocessing.to_dict(), "fingerprint": preprocessing.fingerprint()},
     }
-    with BottleneckCache(state_dir() / "bottlenecks", backbone.name, identity) as cache:
+    with BottleneckCache(state_dir() / "bottlenecks", backbone.name, identity, config.reread) as cache:
         report = extract(
             folder.root,
             folder.photos,
             preprocessing,
-            lambda: make_runtime(config.backbone.runtime, backbone.model),
+            lambda num_images: make_runtime(
+                config.backbone.runtime, Work(backbone, preprocessing, num_images, config.batch_size)
+            ),
             cache,
             config.batch_size,
         )
         rows, unreadable = _rows(folder, report, config.data.split), _unreadable(folder, report)
         meta = _meta(config, backbone, preprocessing, rows, len(unreadable))
-        changed = write_feature_set(project_dir() / config.dir, rows, unreadable, meta, cache)
+        changed = write_feature_set(project_dir() / config.dir, rows, unreadable, meta, cache, hashes)
+        clear_partials(state)
+        hashes.save()
     _tell(config.dir, rows, unreadable, report, changed)
     return 0
 
@@ -124,17 +137,19 @@ def _unreadable(folder: PhotoFolder, report: Extraction) -> dict[str, str]:
 
 def _rows(folder: PhotoFolder, report: Extraction, shares: DictConfig) -> list[Row]:
     readable = [photo for photo in folder.photos if photo.content_hash not in report.failed]
-    classes = sorted({photo.class_name for photo in readable})
-    if len(classes) < 2:
+    labels = {name: label for label, name in enumerate(sorted({photo.class_name for photo in readable}))}
+    if len(labels) < 2:
         first = next(iter(_unreadable(folder, report).items()))
         raise ConvlabError(
-            f"{folder.root}: {len(readable)} of {len(folder.photos)} photos could be read, in {len(classes)} "
+            f"{folder.root}: {len(readable)} of {len(folder.photos)} photos could be read, in {len(labels)} "
             f"classes; at least two classes are needed. The first that could not: {first[0]}: {first[1]}."
         )
 
+    val, test = shares.val, shares.test  # OmegaConf takes its time to give a value
+
     def row(photo: Photo) -> Row:
-        split = split_of(photo.content_hash, shares.val, shares.test)
-        return Row(photo.content_hash, photo.path, photo.class_name, classes.index(photo.class_name), split)
+        split = split_of(photo.content_hash, val, test)
+        return Row(photo.content_hash, photo.path, photo.class_name, labels[photo.class_name], split)
 
     return [row(photo) for photo in readable]
 

@@ -1,0 +1,53 @@
+"""The backbone as an ONNX file: pixels uint8 n c h w -> vectors float32 n d, any n.
+
+Exported once (Inception-v3: seconds and 90 MB) to <state>/runtimes/, under a name that stands for all that
+decides its content.
+"""
+
+import hashlib
+import json
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+from convlab.bottleneck.atomic import atomic_file
+from convlab.bottleneck.runtimes.work import Work
+from convlab.project import state_dir
+
+FORMAT = 1  # raise it when the code below exports otherwise
+INPUT, OUTPUT = "pixels", "vectors"
+
+
+def onnx_path(work: Work) -> Path:
+    """Where the export is, or will be."""
+    identity = {
+        "format": FORMAT,
+        "backbone": work.backbone.identity(),
+        "preprocessing": work.preprocessing.fingerprint(),
+        "packages": {name: version(name) for name in ("torch", "timm", "onnx", "onnxscript")},
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return state_dir() / "runtimes" / f"{work.backbone.name}-{digest[:16]}.onnx"
+
+
+def exported(work: Work) -> Path:
+    """The ONNX file, made if it isn't there."""
+    import torch
+
+    path = onnx_path(work)
+    if path.is_file():
+        return path
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's exporter about torch's own deprecations
+        program = torch.onnx.export(
+            work.network,
+            (work.example(2),),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
+            verbose=False,
+        )
+    assert program is not None  # as the older exporter, which writes the file itself, returns
+    with atomic_file(path) as file:
+        file.write(program.model_proto.SerializeToString())
+    return path
