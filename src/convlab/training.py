@@ -42,6 +42,8 @@ def train(config: dict[str, Any], run_dir: Path, parent_id: str | None = None) -
     if config["init"]:
         _add_origin(lineage, instantiate(config["init"])(network) or {})
     _check_shapes(network, data)
+    if config["channels_last"]:  # the images follow the weights
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     last = _checkpoint_to_resume(config, run_dir, lineage)
     if last is None:
         shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)

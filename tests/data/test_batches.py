@@ -50,3 +50,30 @@ def test_goes_on_in_the_middle_of_an_epoch():
 def test_the_transform_sees_each_batch():
     loader = Batches(torch.arange(4), torch.zeros(4), 2, transform=lambda batch: batch * 10)
     assert inputs(loader) == [[0, 10], [20, 30]]
+
+
+class TestAugmentation:
+    @staticmethod
+    def loader(shuffle_seed=1):
+        def add_noise(batch, generator):
+            return batch + torch.rand(len(batch), generator=generator)
+
+        return Batches(torch.zeros(10), torch.arange(10), 3, shuffle_seed=shuffle_seed, augment=add_noise)
+
+    def test_each_batch_of_each_epoch_has_its_own_random_numbers(self):
+        loader = self.loader()
+        first = inputs(loader)
+        assert inputs(loader) == first
+        loader.set_epoch(1)
+        second = inputs(loader)
+        numbers = [number for batch in first + second for number in batch]
+        assert len(set(numbers)) == 20
+
+    def test_goes_on_in_the_middle_of_an_epoch(self):
+        expected = inputs(self.loader())
+        resumed = self.loader()
+        resumed.load_state_dict({"epoch": 0, "next": 2})
+        assert inputs(resumed) == expected[2:]
+
+    def test_evaluation_sees_the_images_themselves(self):
+        assert inputs(self.loader(shuffle_seed=None)) == [[0, 0, 0]] * 3 + [[0]]

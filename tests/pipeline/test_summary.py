@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,7 +28,7 @@ from convlab.pipeline.summary import UNSET, run
 
 PROJECT = Path(__file__).parents[2]
 MODELS = sorted(path.stem for path in (PROJECT / "conf" / "model").glob("*.yaml"))
-SMALL = ["fully_connected", "lenet", "lenet5", "lenet5_1998", "linear_head", "mlp_head"]
+SMALL = ["convnet", "fully_connected", "lenet", "lenet5", "lenet5_1998", "linear_head", "mlp_head"]
 # What torch's counter sees beside ours: the zeros in C3's gaps, but neither what subsampling multiplies
 # (one a unit of S2 and S4) nor the distances of the output.
 UNLIKE_TORCH = {"lenet5_1998": 36 * 25 * 100 - 6 * 14 * 14 - 16 * 5 * 5 - 84 * 10}
@@ -61,9 +62,7 @@ def arguments_of(model: str) -> dict[str, Any]:
 
 
 def live(model: str) -> nn.Module:
-    arguments = arguments_of(model)
-    module, name = arguments.pop("_target_").rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)(**arguments).eval()
+    return instantiate(arguments_of(model), _convert_="all").eval()
 
 
 def described(model: str) -> Network:

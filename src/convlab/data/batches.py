@@ -19,6 +19,8 @@ class Batches:
         inputs: n ...; a tensor or anything indexable by an index tensor (a memory-mapped array).
         labels: n, class indices.
         transform: applied to each batch of inputs, for instance `Preprocessing.normalize`.
+        augment: applied after it, with a generator whose state depends on `shuffle_seed`, the epoch and the
+            batch's number alone, for instance `augmentation.Affine`; only of use with a `shuffle_seed`.
         shuffle_seed: None keeps the order (evaluation).
     """
 
@@ -31,11 +33,13 @@ class Batches:
         batch_size: int,
         transform: Callable[[Tensor], Tensor] | None = None,
         shuffle_seed: int | None = None,
+        augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ConvlabError(f"batch_size={batch_size}: expected at least 1.")
         self.inputs, self.labels = inputs, labels
         self.batch_size, self.transform, self.shuffle_seed = batch_size, transform, shuffle_seed
+        self.augment = augment if shuffle_seed is not None else None
         self._epoch = 0
         self._next = 0
 
@@ -47,15 +51,25 @@ class Batches:
             self._next = 0
         chunks = self._order().split(self.batch_size)
         for chunk in chunks[self._next :]:
+            number = self._next
             self._next += 1  # before the yield: a checkpoint taken in this step counts the batch as done
             inputs = self.inputs[chunk]
-            yield (self.transform(inputs) if self.transform else inputs), self.labels[chunk]
+            if self.transform:
+                inputs = self.transform(inputs)
+            if self.augment:
+                inputs = self.augment(inputs, self._generator(number + 1))
+            yield inputs, self.labels[chunk]
 
     def _order(self) -> Tensor:
         if self.shuffle_seed is None:
             return torch.arange(len(self.labels))
-        generator = torch.Generator().manual_seed(self.shuffle_seed * 1_000_003 + self._epoch)
-        return torch.randperm(len(self.labels), generator=generator)
+        return torch.randperm(len(self.labels), generator=self._generator())
+
+    def _generator(self, number: int = 0) -> torch.Generator:
+        """Random numbers of this epoch: 0 for its order, from 1 on for its batches."""
+        assert self.shuffle_seed is not None
+        seed = self.shuffle_seed * 1_000_003 + self._epoch + number * 1_000_000_007
+        return torch.Generator().manual_seed(seed)
 
     @property
     def sampler(self) -> "Batches":

@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from convlab.data import idx
+from convlab.data.augmentation import Affine
 from convlab.data.batches import Batches
 from convlab.data.labelled import LabelledData
 from convlab.errors import ConvlabError
@@ -35,6 +36,7 @@ class Mnist(LabelledData):
         num_val: training images held out for validation.
         per_class: train on so many images of each digit, drawn by `seed`; None: on all.
         seed: decides the order of training batches.
+        augmentation: what is done to training images, for instance `augmentation.Affine`.
     """
 
     def __init__(
@@ -46,11 +48,12 @@ class Mnist(LabelledData):
         split_seed: int = 0,
         per_class: int | None = None,
         seed: int = 1,
+        augmentation: Affine | None = None,
     ) -> None:
         super().__init__()
         self.dir, self.preprocessing, self.batch_size = Path(dir), preprocessing, batch_size
         self.num_val, self.split_seed = num_val, split_seed
-        self.per_class, self.seed = per_class, seed
+        self.per_class, self.seed, self.augmentation = per_class, seed, augmentation
         self.classes = [str(digit) for digit in range(10)]
         self.input_shape = preprocessing.shape
         self._splits: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -58,7 +61,7 @@ class Mnist(LabelledData):
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
         images, labels = self._split(split)
         size = self.batch_size if split == "train" else 1000
-        return Batches(images, labels, size, self.preprocessing.normalize, shuffle_seed)
+        return Batches(images, labels, size, self.preprocessing.normalize, shuffle_seed, self.augmentation)
 
     def labels(self, split: str) -> torch.Tensor:
         return self._split(split)[1]
@@ -70,7 +73,7 @@ class Mnist(LabelledData):
     def lineage(self) -> dict[str, Any]:
         """`data_hash` over the four files, and the substitutes that were fetched in place of originals."""
         hashes = {
-            name: hashlib.sha256((self.dir / name).read_bytes()).hexdigest()
+            name: hashlib.sha256(idx.read_bytes(self.dir / name)).hexdigest()
             for names in FILES.values()
             for name in names
         }

@@ -5,11 +5,12 @@ hold every description against the live module. A network that is missing here i
 module instead (`convlab.models.describe`), which takes some seconds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from convlab.arithmetic.layers import (
     Activation,
+    BatchNorm,
     Conv,
     Dense,
     Dropout,
@@ -108,6 +109,26 @@ def lenet(
     )
 
 
+def convnet(
+    maps: Sequence[int],
+    kernels: Sequence[int],
+    pool: Sequence[bool],
+    hidden: int = 128,
+    drop: float = 0.0,
+    size: int = 28,
+    num_classes: int = 10,
+) -> Network:
+    """Blocks of convolution, perhaps pooling, batch norm and ReLU."""
+    layers: Chain = {}
+    for number, (outputs, kernel, pools) in enumerate(zip(maps, kernels, pool, strict=True), start=1):
+        layers[f"conv{number}"] = Conv(outputs, kernel, padding="SAME", bias=False)
+        if pools:
+            layers[f"pool{number}"] = Pool(2)
+        layers |= {f"norm{number}": BatchNorm(), f"relu{number}": RELU}
+    layers |= {"flatten": Flatten(), "fc1": Dense(hidden), "relu": RELU, "dropout": Dropout(drop)}
+    return Network((1, size, size), {**layers, "fc2": Dense(num_classes)})
+
+
 def vgg16(num_classes: int = 1000, drop: float = 0.5) -> Network:
     """VGG-16: five stages of 3x3 convolutions."""
     layers: Chain = {}
@@ -150,6 +171,7 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "convlab.models.lenet.LeNet5": lenet5,
     "convlab.models.lenet5_1998.LeNet5As1998": lenet5_1998,
     "convlab.models.lenet.LeNet": lenet,
+    "convlab.models.convnet.ConvNet": convnet,
     "convlab.models.vgg.VGG16": vgg16,
     "convlab.models.heads.LinearHead": linear_head,
     "convlab.models.heads.MLPHead": mlp_head,

@@ -27,6 +27,7 @@ from convlab.arithmetic.layers import (
 from convlab.arithmetic.network import Branches, Chain, Network, Unit, rows, totals
 from convlab.errors import ConvlabError
 from convlab.models import lenet5_1998
+from convlab.models.test_time import ShiftAveraged
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Tanh, nn.Sigmoid)
 # convlab's own layers, which are not looked into.
@@ -54,6 +55,8 @@ def network_of(module: nn.Module, input_shape: Shape) -> Network:
     module may be on the meta device. Raises ConvlabError for a layer this file doesn't know, for control
     flow that depends on data, and for an input that doesn't fit the module's parameters.
     """
+    if isinstance(module, ShiftAveraged):
+        return network_of(module.network, input_shape)  # what is averaged is one network's
     try:
         graph = fx.GraphModule(module, _Tracer().trace(module)).graph
     except Exception as error:  # whatever the module's code raises when it runs on stand-ins for tensors
