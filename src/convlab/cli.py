@@ -14,7 +14,7 @@ from convlab.errors import ConvlabError
 
 VERBS = (
     *("fetch", "mirror", "features", "train", "evaluate", "predict"),
-    *("visualize", "compare", "summary", "size", "ui"),
+    *("visualize", "compare", "promote", "rollback", "summary", "size", "ui"),
 )
 INTRODUCTION = """convlab: the reproducible path from images to a compared, understood classifier.
 

@@ -2,8 +2,10 @@
 
 usage: convlab predict PHOTO... [--model NAME] [--top K] [--json]
 
-  --model NAME   a run: its name under runs/, or its directory; or a backbone of conf/backbone/ with its
-                 1,000 ImageNet classes. inception_v3 unless given.
+  --model NAME   champion, or champion/<data> where several data sets have one (convlab promote);
+                 a run: its name under runs/, or its directory; a complete model's directory, as a
+                 champion's is, moved anywhere; or a backbone of conf/backbone/ with its 1,000 ImageNet
+                 classes. inception_v3 unless given.
   --top K        so many classes a photo, the most probable first; 5 unless given
   --json         for programs: one list, with path and classes of each photo
 
@@ -15,6 +17,7 @@ examples
   convlab predict rose.jpg
   convlab predict photos/*.jpg --model linear_head --top 3
   convlab predict digit.png --model runs/lenet --json
+  convlab predict rose.jpg --model champion/flowers
 """
 
 import argparse
@@ -26,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from convlab import config, runs
+from convlab import champions, config, runs
 from convlab.errors import ConvlabError
 from convlab.preprocessing import UnreadableImage
 
@@ -56,6 +59,11 @@ def run(args: list[str]) -> int:
 
 
 def _predictor(model: str) -> "Predictor":
+    directory = _complete(model)
+    if directory is not None:
+        from convlab import complete_model
+
+        return complete_model.load(directory)
     choices = [name for name in config.groups()["backbone"] if name != "none"]
     if model in choices:
         from convlab.prediction import of_backbone
@@ -69,6 +77,14 @@ def _predictor(model: str) -> "Predictor":
     from convlab.prediction import of_run
 
     return of_run(run_dir)
+
+
+def _complete(model: str) -> Path | None:
+    """The directory that `model` names, if that is of a complete model."""
+    word, _, data = model.partition("/")
+    if word == "champion":
+        return champions.champion(data or None).directory
+    return Path(model) if (Path(model) / "model.json").is_file() else None
 
 
 def _readable(photo: Path, predictor: "Predictor") -> bool:

@@ -1,0 +1,103 @@
+"""From a measured run to a registered champion, and back to the one before.
+
+The project's `champions/` decides; MLflow's registry is told first, so that where it can't be reached nothing
+has changed here. An interruption between the two is mended by the next promotion or the next step back.
+"""
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from convlab import champions, complete_model, model_card, runs
+from convlab.champions import Champion
+from convlab.errors import ConvlabError
+from convlab.gate import Condition, Gate, judge
+from convlab.latency import median_ms
+from convlab.pairing import pair
+from convlab.project import project_dir
+from convlab.report import results
+from convlab.report.results import Run, remedy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a candidate: `champion` is None if it was refused, `conditions` empty if it was champion
+    already. `registered` says as what MLflow knows it."""
+
+    conditions: list[Condition]
+    champion: Champion | None = None
+    registered: str | None = None
+
+
+def promote(run: Run, chosen_from: int = 1) -> Outcome:
+    """Make `run` champion of its data set if it passes the gate.
+
+    chosen_from: of how many runs it is the most accurate, which its model card tells.
+    Raises ConvlabError, with nothing changed, if its evaluation is missing or not its model's, or if MLflow's
+    registry can't be reached.
+    """
+    card = runs.read_card(run.directory / "model")
+    predictions = run.predictions
+    if predictions is None or run.lineage.get("weights_hash") != card["weights"][card["selected"]]:
+        raise ConvlabError(f"{run.name} has not been evaluated as it is now. {remedy(run.directory)}")
+    labels, probabilities = predictions
+    gate = Gate.of(_settings("gate.yaml"), run.data)
+    with champions.changing(run.data) as staged:
+        history = champions.history(run.data)
+        if history and results.read([history[-1].directory])[0].lineage == run.lineage:
+            return Outcome([], history[-1], _register(history[-1], history[-1].directory))
+        complete_model.write(run.directory, staged)
+        pairing = pair(history[-1], run, labels, probabilities.argmax(1) == labels) if history else None
+        latency_ms = median_ms(complete_model.load(staged))
+        conditions = judge(gate, run.metric("test/acc"), run.metric("test/ece"), latency_ms, pairing)
+        if not all(condition.passed for condition in conditions):
+            return Outcome(conditions)
+        champion = champions.next_champion(run.data, run.name)
+        for name in ("metrics.json", "predictions.npz"):
+            shutil.copy(run.directory / name, staged)
+        runs.write_json(staged / "gate.json", [asdict(condition) for condition in conditions])
+        licences = model_card.Licences.of(_settings("licences.yaml"), run.data, card.get("backbone"))
+        text = model_card.markdown(run, card, conditions, licences, chosen_from)
+        (staged / "README.md").write_text(text, encoding="utf-8")
+        registered = _register(champion, staged, runs.read_state(run.directory).get("mlflow"))
+        champions.advance(champion, staged)
+    return Outcome(conditions, champion, registered)
+
+
+def roll_back(data: str) -> tuple[Champion, Champion, str]:
+    """Take the present champion on `data` away: returns it, the one before, and as what MLflow knows that.
+
+    Raises ConvlabError, with nothing changed, if there is none before or MLflow's registry can't be reached.
+    """
+    with champions.changing(data):
+        *_, present = history = champions.history(data)
+        if len(history) == 1:
+            raise ConvlabError(f"{present.run} is the first champion on {data}: there is none to go back to.")
+        before = history[-2]
+        registered = _register(before, before.directory)
+        champions.step_back(data)
+    return present, before, registered
+
+
+def _register(champion: Champion, directory: Path, mlflow: dict[str, str] | None = None) -> str:
+    """Tell MLflow; `mlflow` is what run.json has noted of the run."""
+    from convlab import registry  # imports MLflow, which takes seconds
+
+    (run,) = results.read([directory])
+    tags = {**run.lineage, "run": champion.run, "substitutes": "; ".join(run.substitutes) or "none"}
+    noted = mlflow or {}
+    return registry.set_champion(
+        champion.data, directory, tags, noted.get("run_id"), noted.get("experiment", "convlab")
+    )
+
+
+def _settings(name: str) -> dict[str, Any]:
+    path = project_dir() / "conf" / name
+    try:
+        settings: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConvlabError(f"{path} can't be read: {error}") from None
+    return settings

@@ -1,0 +1,36 @@
+"""A complete model as MLflow loads it: the loader module that a registered champion names.
+
+Input: a DataFrame with one column, `image`, of image files' bytes (JPEG, PNG, BMP, GIF, WebP or TIFF; base64
+where they arrive as JSON). Output: a DataFrame with the columns `class`, a name, and `probabilities`, a dict
+from each class to its probability. No object is unpickled: weights are safetensors, all else is JSON.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from convlab import complete_model
+from convlab.prediction import Predictor
+
+
+class ImageClassifier:
+    """What `mlflow.pyfunc.load_model` wraps."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """One row for each image, in their order. Raises UnreadableImage, saying why."""
+        files: list[Any] = list(model_input["image"])  # what a path names, a file's bytes are
+        if not files:
+            return pd.DataFrame(columns=["class", "probabilities"])
+        classes = list(self.predictor.classes)
+        probabilities = self.predictor(files)
+        best = [classes[index] for index in probabilities.argmax(1).tolist()]
+        by_class = [dict(zip(classes, row, strict=True)) for row in probabilities.tolist()]
+        return pd.DataFrame({"class": best, "probabilities": by_class})
+
+
+def _load_pyfunc(path: str) -> ImageClassifier:
+    return ImageClassifier(complete_model.load(Path(path)))

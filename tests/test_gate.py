@@ -1,0 +1,117 @@
+"""The gate: conditions from numbers worked out by hand."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from scipy.stats import binomtest
+
+from convlab.errors import ConvlabError
+from convlab.evaluation import measure
+from convlab.gate import Gate, Pairing, judge
+from convlab.model_card import Licences
+
+CONF = Path(__file__).parents[1] / "conf"
+GATE = Gate(min_accuracy=0.9, alpha=0.05, max_calibration_error=0.1, max_latency_ms=50)
+
+
+def failed(accuracy=0.95, calibration_error=0.05, latency_ms=10.0, pairing=None):
+    conditions = judge(GATE, accuracy, calibration_error, latency_ms, pairing)
+    return {condition.name: condition.shortfall for condition in conditions if not condition.passed}
+
+
+def pairing(only_candidate, only_champion, num_images=200):
+    return Pairing("old", num_images, only_candidate, only_champion)
+
+
+def test_a_bound_itself_passes():
+    assert failed(accuracy=0.9, calibration_error=0.1, latency_ms=50.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("measured", "shortfall"),
+    [
+        ({"accuracy": 0.8765}, "accuracy 87.65% is 2.35 points below the 90.00% required"),
+        ({"calibration_error": 0.1234}, "calibration error 12.34% is 2.34 points above the 10.00% required"),
+        ({"latency_ms": 61.25}, "latency 61.2 ms is 11.2 ms above the 50 ms required"),
+        (
+            {"pairing": pairing(1, 9)},
+            "accuracy is 4.00 points below the champion old's, significantly at alpha = 0.05 (p = 0.011: "
+            "1 images only the candidate gets right, 9 only the champion)",
+        ),
+    ],
+)
+def test_a_refusal_says_by_how_much(measured, shortfall):
+    assert list(failed(**measured).values()) == [shortfall]
+
+
+def test_what_is_not_a_number_does_not_pass():
+    assert set(failed(math.nan, math.nan, math.nan)) == {"accuracy", "calibration error", "latency"}
+
+
+@pytest.mark.parametrize(
+    ("only_candidate", "only_champion", "p_value"),
+    [
+        (0, 0, 1.0),
+        (1, 5, 7 / 64),  # (1 + 6) of 2**6
+        (0, 4, 1 / 16),
+        (0, 5, 1 / 32),
+        (3, 3, 42 / 64),  # 1 + 6 + 15 + 20
+        (5, 1, 63 / 64),
+    ],
+)
+def test_mcnemar_by_hand(only_candidate, only_champion, p_value):
+    assert pairing(only_candidate, only_champion).p_value == pytest.approx(p_value, rel=1e-12)
+    assert ("not worse than old" in failed(pairing=pairing(only_candidate, only_champion))) == (
+        p_value < 0.05
+    )
+
+
+def test_mcnemar_as_a_binomial_test():
+    expected = binomtest(40, 40 + 62, alternative="less").pvalue
+    assert pairing(40, 62).p_value == pytest.approx(expected, rel=1e-9)
+    assert pairing(40, 62).gain == pytest.approx(-0.11)
+
+
+def test_the_calibration_error_by_hand():
+    """Two answers at 0.9, one right, and two at 0.6, both right: each half is off by 0.4."""
+    logits = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]]).log()
+    assert measure(logits, torch.tensor([0, 1, 0, 1]))["ece"] == pytest.approx(0.4, abs=1e-6)
+
+
+def test_a_data_set_may_have_bounds_of_its_own():
+    settings = {"min_accuracy": 0.5, "alpha": 0.05, "max_calibration_error": 0.1, "max_latency_ms": 9}
+    settings["data"] = {"birds": {"min_accuracy": 0.7}}
+    assert Gate.of(settings, "birds") == Gate(0.7, 0.05, 0.1, 9)
+    assert Gate.of(settings, "mnist") == Gate(0.5, 0.05, 0.1, 9)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"min_acuracy": 0.5}, "birds: min_acuracy unknown or missing.*Bounds: min_accuracy, alpha"),
+        ({"alpha": "low"}, "birds: alpha must be a number, not 'low'"),
+        ({"max_latency_ms": True}, "max_latency_ms must be a number, not True"),
+    ],
+)
+def test_a_wrong_bound_is_named(change, message):
+    settings = {"min_accuracy": 0.5, "alpha": 0.05, "max_calibration_error": 0.1, "max_latency_ms": 9}
+    with pytest.raises(ConvlabError, match=message):
+        Gate.of(settings | change, "birds")
+
+
+def test_the_shipped_files_serve_every_data_set_and_backbone():
+    gate, licences = (yaml.safe_load((CONF / name).read_text()) for name in ("gate.yaml", "licences.yaml"))
+    names = {group: [_name(path) for path in (CONF / group).glob("*.yaml")] for group in ("data", "backbone")}
+    for data in names["data"]:
+        assert 0 < Gate.of(gate, data).min_accuracy < 1
+        for backbone in names["backbone"]:
+            found = Licences.of(licences, data, {"name": backbone})
+            assert "unknown" not in f"{found.data} {found.weights}"
+    assert set(gate["data"]) <= set(names["data"])
+
+
+def _name(path):
+    return yaml.safe_load(path.read_text())["name"]
