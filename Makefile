@@ -5,7 +5,7 @@ SETUP := .venv/.set-up
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format repro ui bench clean
+.PHONY: help demo test test-slow check format repro ui bench bench-full clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,15 @@ repro: $(SETUP) ## run the whole pipeline on the real data (downloads, or CONVLA
 ui: $(SETUP) ## browse the runs in MLflow at http://127.0.0.1:5000
 	@convlab ui
 
-bench: $(SETUP) ## measure against peers
+bench: $(SETUP) ## measure against peers, half an hour: docs/performance.md
 	@for program in benchmarks/bench_*.py; do python $$program || exit 1; done
+	@python benchmarks/report.py
+
+bench-full: $(SETUP) ## the same with five seeds of the slow ones, one and a half hours
+	@for program in benchmarks/bench_*.py; do \
+	  case $$program in *bench_mnist.py) more="--peer-seeds 5 --best-seeds 5";; *) more=;; esac; \
+	  python $$program $$more || exit 1; done
+	@python benchmarks/report.py
 
 clean: ## remove what the pipeline made, less data, runs and tracking (.convlab, reports, features)
 	@rm -rf .convlab reports features build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,228 @@
+"""From JPEG files to cached Inception-v3 vectors, and how soon a second training has them.
+
+usage: .venv/bin/python benchmarks/bench_features.py [--images 192] [--repeat 3] [--steps 100]
+
+Extraction: flower photos of datasets/flowers, evenly drawn, weights of weights/inception_v3, batches of 32.
+Timed from the first file opened to the last vector on disk (read, hash, decode, compute, cache, sync). The
+models are built and warm; what a runtime takes to start (the first one exports the model) is a figure of
+its own.
+  peer: peers/timm_dataloader.py, vectors to memory only, on half as many photos.
+  forward alone: the fastest runtime on the same pixels, already in memory, no file read or written.
+
+A second training: all is cached, nothing changed. Timed is what the training waits for its inputs: from the
+start to the last of 4,000 batches of 100 vectors in memory (retrain.py's defaults), on the same photos.
+  convlab: the whole of `convlab features`, then 400,000 vectors in batches from the memory-mapped file.
+  peer: peers/retrain_one_by_one.py, a text file a vector. Its pass over all files and `--steps` of its
+    batches are timed; the latter count for 4,000, since each does the same.
+  Neither side's program start or training is in it. Beside it, without a goal: the two commands of the
+  second training as a user gives them, program starts and training (linear_head's 40 epochs) included.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from peers import retrain_one_by_one, timm_dataloader
+from record import Figure, record
+
+from convlab.bottleneck.backbone import Backbone
+from convlab.bottleneck.cache import BottleneckCache
+from convlab.bottleneck.extract import extract
+from convlab.bottleneck.runtimes.choice import installed, make_runtime
+from convlab.bottleneck.runtimes.work import Work
+from convlab.config import compose, plain
+from convlab.console import console
+from convlab.data.photos import Photo, content_hash
+from convlab.errors import ConvlabError
+from convlab.preprocessing import Preprocessing
+
+PROJECT = Path(__file__).resolve().parents[1]
+BATCH_SIZE = 32
+SETTINGS = ["data=flowers", "data.dir=photos", "dir=features"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--images", type=int, default=192)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=100, help="of the peer's 4,000 that are timed")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        paths = make_project(project, options.images)
+        os.environ |= {"CONVLAB_PROJECT": folder, "CONVLAB_STATE": str(project / "state")}
+        figures, rates = extraction(project, paths, options.repeat)
+        figures += second_training(project, options.repeat, options.steps)
+    record(
+        "bench_features",
+        f"Inception-v3 vectors of {len(paths)} JPEG files",
+        figures,
+        peer="timm eager behind a torch DataLoader, two workers; retrain.py's text files",
+        warm_up="each model computes a batch first; the files are in the page cache",
+        repetitions=f"{options.repeat}, in turn",
+        data={"images": len(paths), "images_per_s": rates},
+    )
+
+
+def make_project(project: Path, num_images: int) -> list[Path]:
+    """A project of `num_images` flowers, conf/ and weights; returns the photos."""
+    found = sorted((PROJECT / "datasets/flowers").glob("*/*.jpg"))
+    weights = PROJECT / "weights/inception_v3"
+    if not found or not weights.is_dir():
+        raise ConvlabError("give `convlab fetch flowers` and `convlab fetch inception_v3` first.")
+    shutil.copytree(PROJECT / "conf", project / "conf")
+    (project / "weights").mkdir()
+    (project / "weights/inception_v3").symlink_to(weights)
+    chosen = [found[i * len(found) // num_images] for i in range(min(num_images, len(found)))]
+    for path in chosen:
+        (project / "photos" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, project / "photos" / path.parent.name)
+    return sorted((project / "photos").glob("*/*.jpg"))
+
+
+def extraction(project: Path, paths: list[Path], repeat: int) -> tuple[list[Figure], dict[str, list[float]]]:
+    """Figures, and images a second of each thing measured."""
+    import torch
+
+    settings = plain(compose("features", SETTINGS))["backbone"]
+    preprocessing = Preprocessing.from_dict(settings["preprocessing"])
+    backbone = Backbone("inception_v3", settings["architecture"], project / settings["weights"])
+    work = Work(backbone, preprocessing, len(paths), BATCH_SIZE)
+    root = project / "photos"
+    photos = [Photo(content_hash(p), p.parent.name, str(p.relative_to(root))) for p in paths]
+    pixels = torch.stack([preprocessing.pixels(preprocessing.open(path)) for path in paths])
+    model = timm_dataloader.create(settings["architecture"], project / settings["weights"])
+
+    starts, runtimes = [], {}
+    with torch.inference_mode():
+        backbone.model(work.preprocessing.normalize(pixels[:1]))  # built before the runtimes' start is timed
+        model(work.preprocessing.normalize(pixels[:BATCH_SIZE]))
+    for name in ("onnxruntime", "openvino"):
+        if installed(name):
+            start = time.perf_counter()
+            runtimes[name] = make_runtime(name, work)
+            runtimes[name](pixels[:4])()
+            starts.append((name, time.perf_counter() - start))
+            runtimes[name](pixels[:BATCH_SIZE])()
+
+    def forward(name: str) -> float:
+        start = time.perf_counter()
+        for finish in [runtimes[name](batch) for batch in pixels.split(BATCH_SIZE)]:
+            finish()
+        return len(pixels) / (time.perf_counter() - start)
+
+    def ours(name: str) -> float:
+        shutil.rmtree(project / "cache", ignore_errors=True)
+        start = time.perf_counter()
+        with BottleneckCache(project / "cache", "bench", {}) as cache:
+            extract(root, photos, preprocessing, lambda _: runtimes[name], cache, BATCH_SIZE)
+        return len(photos) / (time.perf_counter() - start)
+
+    half = paths[: max(BATCH_SIZE, len(paths) // 2)]
+
+    def peer() -> float:
+        return len(half) / timm_dataloader.extract(model, half)[1]
+
+    measured: dict[str, list[float]] = {}
+    for _ in range(repeat):
+        turns: dict[str, Callable[[], float]] = {
+            "convlab": lambda: ours("onnxruntime"),
+            **{f"forward alone, {name}": lambda name=name: forward(name) for name in runtimes},
+            "timm with DataLoader": peer,
+        }
+        for name, turn in turns.items():
+            measured.setdefault(name, []).append(turn())
+            console.print(f"{name}: {measured[name][-1]:.2f} images/s", markup=False)
+    fastest = max(
+        (name for name in measured if name.startswith("forward")), key=lambda name: np.median(measured[name])
+    )
+
+    def ratio(name: str) -> list[float]:
+        return [a / b for a, b in zip(measured["convlab"], measured[name], strict=True)]
+
+    return [
+        *(Figure(name, values, "images/s") for name, values in measured.items()),
+        Figure("convlab / timm with DataLoader", ratio("timm with DataLoader"), "times", ">= 2.0"),
+        Figure(f"convlab / {fastest}", ratio(fastest), "times", ">= 0.95"),
+        *(Figure(f"start of {name}", [s], "s") for name, s in starts),
+    ], measured
+
+
+def second_training(project: Path, repeat: int, steps: int) -> list[Figure]:
+    """The first run is made here, unmeasured; what it computed is what the text files hold."""
+    from convlab.pipeline import features
+
+    features.run(SETTINGS)
+    vectors = np.load(project / "features/vectors.npy")
+    index = [line.split(",") for line in (project / "features/index.csv").read_text().splitlines()[1:]]
+    classes: dict[str, list[Path]] = {}
+    for row, (_, path, class_name, *_rest) in enumerate(index):
+        text = project / "bottlenecks" / f"{path}_inception_v3.txt"
+        retrain_one_by_one.write(text, vectors[row].tolist())
+        classes.setdefault(class_name, []).append(text)
+
+    ours, theirs, whole = [], [], []
+    for _ in range(repeat):
+        ours.append(inputs(project))
+        theirs.append(inputs_one_by_one(classes, steps))
+        whole.append(commands(project))
+    return [
+        Figure("second training's inputs, convlab", ours, "s"),
+        Figure("second training's inputs, text files", theirs, "s"),
+        Figure("text files / convlab", [b / a for a, b in zip(ours, theirs, strict=True)], "times", ">= 10"),
+        Figure("second training, both commands with the training", whole, "s"),
+    ]
+
+
+def inputs(project: Path) -> float:
+    """Seconds of `convlab features` with nothing new and of 4,000 batches of 100."""
+    from convlab.data.features import CachedFeatures
+    from convlab.pipeline import features
+
+    start = time.perf_counter()
+    features.run(SETTINGS)
+    data = CachedFeatures(str(project / "features"), "photos", retrain_one_by_one.BATCH_SIZE)
+    batches, seen = data.batches("train", shuffle_seed=1), 0
+    while seen < retrain_one_by_one.STEPS * retrain_one_by_one.BATCH_SIZE:
+        for vectors, _labels in batches:
+            seen += len(vectors)
+    return time.perf_counter() - start
+
+
+def inputs_one_by_one(classes: dict[str, list[Path]], steps: int) -> float:
+    """Seconds of retrain.py's pass over all files and of 4,000 batches of 100, from `steps` of them."""
+
+    def compute(path: Path) -> list[float]:
+        raise ConvlabError(f"{path} should be there")
+
+    draw = random.Random(0)
+    start = time.perf_counter()
+    retrain_one_by_one.cache_bottlenecks(classes, compute)
+    cached = time.perf_counter()
+    for _ in range(steps):
+        batch, _labels = retrain_one_by_one.random_batch(classes, compute, draw)
+        np.asarray(batch, np.float32)  # what the session is fed with
+    return (cached - start) + (time.perf_counter() - cached) / steps * retrain_one_by_one.STEPS
+
+
+def commands(project: Path) -> float:
+    """Seconds of `convlab features` and `convlab train`, each a process."""
+    training = ["experiment=linear_head", "data.module.dir=features", "data.dir=photos", "logger=none"]
+    start = time.perf_counter()
+    for words in (["features", *SETTINGS], ["train", *training, "resume=never", "name=bench"]):
+        subprocess.run(
+            [sys.executable, "-m", "convlab", *words], cwd=project, check=True, stdout=subprocess.DEVNULL
+        )
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

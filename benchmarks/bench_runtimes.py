@@ -1,0 +1,101 @@
+"""Every runtime on the flowers' test split: speed, start, and whether anything is predicted otherwise.
+
+usage: .venv/bin/python benchmarks/bench_runtimes.py [--images 188] [--runtimes torch compile ...]
+
+Peer: timm's eager model on the CPU (`torch`). The pixels are in memory; a runtime computes them in batches of
+32, once, after its check against four images, which is part of its start. The vectors then go through the
+head of runs/linear_head (`dvc repro train@linear_head`); a prediction counts as different if its class is
+another one.
+"""
+
+import argparse
+import csv
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from record import Figure, record
+
+from convlab import runs
+from convlab.bottleneck.runtimes.check import relative_difference
+from convlab.bottleneck.runtimes.choice import RUNTIMES, installed, make_runtime
+from convlab.bottleneck.runtimes.work import Work
+from convlab.config import compose, plain
+from convlab.console import console
+from convlab.errors import ConvlabError
+from convlab.prediction import backbone_of
+from convlab.preprocessing import Preprocessing
+
+BATCH_SIZE = 32
+
+
+def main() -> None:
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--images", type=int, default=None, help="only so many of the test photos")
+    parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES))
+    options = parser.parse_args()
+    settings = plain(compose("features", []))
+    preprocessing = Preprocessing.from_dict(settings["backbone"]["preprocessing"])
+    photos = test_photos(Path(settings["dir"]), Path(settings["data"]["dir"]))[: options.images]
+    pixels = torch.stack([preprocessing.pixels(preprocessing.open(photo)) for photo in photos])
+    head = runs.load_model(Path("runs/linear_head/model"))
+    figures, vectors = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["CONVLAB_STATE"] = folder
+        work = Work(backbone_of(settings["backbone"]), preprocessing, len(photos), BATCH_SIZE)
+        with torch.inference_mode():
+            work.network(pixels[:1])  # the model is built
+        for name in dict.fromkeys(["torch", *options.runtimes]):
+            if not installed(name):
+                console.print(f"{name}: not installed, left out")
+                continue
+            vectors[name], start_s, images_per_s = measure(name, work, pixels)
+            figures += [
+                Figure(f"{name}: forward", [images_per_s], "images/s"),
+                Figure(f"{name}: start", [start_s], "s"),
+            ]
+    plain_vectors = vectors.pop("torch")
+    with torch.inference_mode():
+        expected = head(plain_vectors).argmax(1)
+        for name, found in vectors.items():
+            other = (head(found).argmax(1) != expected).double().mean().item()
+            difference = relative_difference(found, plain_vectors)
+            figures += [
+                Figure(f"{name}: predicted otherwise, share of photos", [other], "", "<= 0.001"),
+                Figure(f"{name}: largest relative difference", [difference], "", "<= 0.001"),
+            ]
+    record(
+        "bench_runtimes",
+        f"Runtimes on {len(photos)} test photos, Inception-v3",
+        figures,
+        peer="timm's eager model (runtime torch)",
+        warm_up="four images, the check at a runtime's start",
+        repetitions="1",
+    )
+
+
+def measure(name: str, work: Work, pixels):
+    """Vectors, seconds until the first four of them, images a second from then on."""
+    import torch
+
+    begin = time.perf_counter()
+    runtime = make_runtime(name, work)
+    runtime(pixels[:4])()
+    started = time.perf_counter()
+    vectors = torch.cat([finish() for finish in [runtime(batch) for batch in pixels.split(BATCH_SIZE)]])
+    return vectors, started - begin, len(pixels) / (time.perf_counter() - started)
+
+
+def test_photos(features: Path, photos: Path) -> list[Path]:
+    """The photos that their content assigned to the test split."""
+    if not (features / "index.csv").is_file() or not Path("runs/linear_head/model").is_dir():
+        raise ConvlabError("run it in the project's folder, after `dvc repro train@linear_head`.")
+    with (features / "index.csv").open(newline="") as index:
+        return [photos / row["path"] for row in csv.DictReader(index) if row["split"] == "test"]
+
+
+if __name__ == "__main__":
+    main()
