@@ -87,6 +87,35 @@ def test_class_names_of_any_kind_are_recorded(project):
     }
 
 
+class TestBatchedLogger:
+    def history(self, run_id):
+        found = tracking.client().get_metric_history(run_id, "train/loss_step")
+        return [(metric.step, metric.value) for metric in found]
+
+    def test_metrics_wait_for_their_turn_and_none_is_lost(self, project):
+        run_id = tracking.start("convlab", "one", {})
+        logger = tracking.lightning_logger(run_id, "convlab")
+        logger.log_metrics({"train/loss_step": 0.5}, step=0)  # the first goes at once
+        assert self.history(run_id) == [(0, 0.5)]
+        expected = [(0, 0.5)]
+        for step in range(1, 2 * tracking.MAX_METRICS + 2):  # more than MLflow takes at a time
+            logger.log_metrics({"train/loss_step": step / 4}, step)
+            expected.append((step, step / 4))
+        assert len(self.history(run_id)) < len(expected)
+        logger.finalize("success")
+        assert self.history(run_id) == expected
+        assert tracking.client().get_run(run_id).info.status == "FINISHED"
+
+    def test_a_failure_writes_what_was_pending(self, project):
+        run_id = tracking.start("convlab", "one", {})
+        logger = tracking.lightning_logger(run_id, "convlab")
+        for step in range(3):
+            logger.log_metrics({"train/loss_step": 1.0}, step)
+        logger.finalize("failed")
+        assert self.history(run_id) == [(0, 1.0), (1, 1.0), (2, 1.0)]
+        assert tracking.client().get_run(run_id).info.status == "FAILED"
+
+
 def test_a_new_training_is_a_new_run(project):
     run_dir = project / "runs" / "one"
     train(settings(), run_dir)

@@ -67,6 +67,26 @@ def test_the_same_configuration_gives_the_same_weights(settings, project):
     assert one == two != three
 
 
+def test_channels_last_changes_where_values_lie_and_little_else(project):
+    states = []
+    for channels_last in ("false", "true"):
+        words = ["experiment=digits_lenet5", "trainer.max_epochs=1", "logger=none"]
+        words.append(f"channels_last={channels_last}")
+        train(config.plain(config.compose("train", words)), project / "runs" / channels_last)
+        states.append(runs.load_model(project / "runs" / channels_last / "model").state_dict())
+    for name, values in states[0].items():
+        assert torch.allclose(states[1][name], values, atol=1e-3), name  # sums in another order
+
+
+def test_augmented_training_repeats_itself(settings, project):
+    augmented = "data.module.augmentation={_target_: convlab.data.augmentation.Affine, shift: 2.0}"
+    for name in ("one", "two"):
+        train(settings(augmented), project / "runs" / name)
+    train(settings(), project / "runs" / "plain")
+    one, two, plain = (weights(project / "runs" / name) for name in ("one", "two", "plain"))
+    assert one == two != plain
+
+
 def test_the_model_is_the_best_epoch_not_the_last(settings, project):
     # a rate that destroys the network in the second epoch
     overrides = ["scheduler=constant", "optimizer.lr=0.05", "trainer.max_epochs=1"]
