@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import convlab  # noqa: F401  isort: skip  before timm, beside a build of torch without torchvision's operators
 import timm
 import torch
 from PIL import Image
