@@ -26,7 +26,9 @@ def main() -> None:
     results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text())
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    parts = [section(program, result) for program, result in results.items()]
+    machines = list(dict.fromkeys(map(machine, results.values())))
+    parts = [" ".join(machines) + "\n"] if len(machines) == 1 else []
+    parts += [section(program, result, len(machines) > 1) for program, result in results.items()]
     for program, draw in PLOTS.items():
         if program in results:
             path = PICTURES / f"performance-{program.removeprefix('bench_')}.png"
@@ -36,11 +38,12 @@ def main() -> None:
     console.print(f"written: {PAGE.relative_to(ROOT)}", markup=False)
 
 
-def section(program: str, result: dict[str, Any]) -> str:
+def section(program: str, result: dict[str, Any], with_machine: bool) -> str:
     lines = [f"### {result['title'][0].upper()}{result['title'][1:]}", ""]
     lines += [
         f"`benchmarks/{program.removesuffix('_best')}.py`. Peer: {result['peer']}. Warm-up: "
-        f"{result['warm_up']}. Repetitions: {result['repetitions']}. {machine(result)}",
+        f"{result['warm_up']}. Repetitions: {result['repetitions']}."
+        + (f" {machine(result)}" if with_machine else ""),
         "",
         "| | median | range | goal | |",
         "| --- | --- | --- | --- | --- |",
@@ -74,10 +77,9 @@ def cache_growth(result: dict[str, Any]) -> Figure:
     kinds = (("nothing_new", "nothing new"), ("one_percent", "1 % new"))
     for place, (key, label) in enumerate(kinds):
         style = {"color": plots.SERIES[place], "marker": plots.MARKERS[place], "label": label}
-        beyond = [each - data["start_up_s"] for each in data[f"{key}_s"]]
-        seconds.loglog(data["num_photos"], beyond, plots.DASHES[place], **style)
+        seconds.loglog(data["num_photos"], data[f"{key}_s"], plots.DASHES[place], **style)
         memory.semilogx(data["num_photos"], data[f"{key}_mb"], plots.DASHES[place], **style)
-    seconds.set(xlabel="photos in the cache", ylabel="seconds beyond start-up", title="time")
+    seconds.set(xlabel="photos in the cache", ylabel="seconds, start-up included", title="time")
     memory.set(xlabel="photos in the cache", ylabel="MB, peak", title="memory")
     memory.set_ylim(0)
     for axes in (seconds, memory):
