@@ -39,21 +39,20 @@ def copied(project, trained, *names):
 
 
 def test_predict_takes_the_champion_and_its_directory_anywhere(project, trained, capsys):
-    copied(project, trained, "digits_lenet5", "patches_linear_head")
-    promote.run(["digits_lenet5"])
+    copied(project, trained, "lenet5")
+    assert promote.run(["lenet5"]) == 0
     Mnist(project / "data" / "digits", PIXELS, 1).image("test", 0).save(project / "digit.png")
     shutil.copytree(champions.champion("digits").directory, project / "moved")
     capsys.readouterr()
     said = []
-    for model in ("champion", "champion/digits", "moved", "digits_lenet5"):
+    for model in ("champion", "champion/digits", "moved", "lenet5"):
         assert predict.run(["digit.png", "--model", model, "--json"]) == 0
         said.append(json.loads(capsys.readouterr().out))
     assert all(each == said[0] for each in said)
-    probabilities = np.load(project / "runs/digits_lenet5/predictions.npz")["probabilities"][0]
+    probabilities = np.load(project / "runs/lenet5/predictions.npz")["probabilities"][0]
     assert said[0][0]["classes"][0]["probability"] == pytest.approx(probabilities.max(), abs=1e-5)
-    promote.run(["patches_linear_head"])
-    with pytest.raises(ConvlabError, match="which champion"):
-        predict.run(["digit.png", "--model", "champion"])
+    with pytest.raises(ConvlabError, match="no champion on 'patches'"):
+        predict.run(["digit.png", "--model", "champion/patches"])
 
 
 def version(data):
