@@ -4,6 +4,8 @@ A verb's help is the docstring of its file, read without importing it, so that `
 """
 
 import ast
+import atexit
+import gc
 import importlib
 import os
 import sys
@@ -33,6 +35,8 @@ Browse the runs:   convlab ui
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status (1: an error the user can mend, 2: a wrong call)."""
     words = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:  # the process ends with it: to search what torch left for cycles would take 2 s
+        atexit.register(gc.freeze)
     try:
         return _dispatch(words)
     except BrokenPipeError:  # `convlab ... | head`: nobody reads on, and the exit must not complain either
