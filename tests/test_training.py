@@ -76,6 +76,7 @@ def test_channels_last_changes_where_values_lie_and_little_else(project):
         states.append(runs.load_model(project / "runs" / channels_last / "model").state_dict())
     for name, values in states[0].items():
         assert torch.allclose(states[1][name], values, atol=1e-3), name  # sums in another order
+    assert not all(torch.equal(states[1][name], values) for name, values in states[0].items())
 
 
 def test_augmented_training_repeats_itself(settings, project):
