@@ -1,7 +1,6 @@
 """A candidate beside the champion, test image by test image."""
 
 import numpy as np
-import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 
@@ -10,7 +9,6 @@ from convlab.champions import Champion
 from convlab.data.labelled import LabelledData
 from convlab.errors import ConvlabError
 from convlab.gate import Pairing
-from convlab.prediction import BATCH_SIZE
 from convlab.report.results import Run, read, remedy
 
 
@@ -44,11 +42,6 @@ def _predicted(champion: Champion, run: Run, labels: NDArray[np.int64]) -> NDArr
             f"{run.data} has other test images than when {run.name} was evaluated. {remedy(run.directory)}"
         )
     predictor = complete_model.load(champion.directory)
-    best: list[int] = []
-    for first in range(0, len(labels), BATCH_SIZE):
-        images = [data.image("test", i) for i in range(first, min(first + BATCH_SIZE, len(labels)))]
-        pixels = torch.stack([predictor.preprocessing.pixels(image) for image in images])
-        with torch.inference_mode():
-            best += predictor.network(predictor.preprocessing.normalize(pixels)).argmax(1).tolist()
+    best = predictor(data.image("test", index) for index in range(len(labels))).argmax(1).tolist()
     names = np.array([predictor.classes[index] for index in best])
     return names == np.array(data.classes)[labels]

@@ -1,12 +1,14 @@
 """Photos to classes by a trained run or a published network, with the numbers that evaluation has."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from convlab import runs
@@ -16,6 +18,7 @@ from convlab.preprocessing import Preprocessing
 from convlab.project import project_dir
 
 BATCH_SIZE = 16  # photos
+Photo = Path | bytes | Image.Image  # a file, its bytes, or what `Preprocessing.open` makes of them
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,26 @@ class Predictor:
     preprocessing: Preprocessing
     classes: Sequence[str]
 
-    def __call__(self, photos: Sequence[Path]) -> Tensor:
-        """Probabilities n num_classes. Raises UnreadableImage for a file that is no image."""
-        parts = []
-        for first in range(0, len(photos), BATCH_SIZE):
-            pixels = [self.pixels(photo) for photo in photos[first : first + BATCH_SIZE]]
-            with torch.inference_mode():
-                parts.append(self.network(self.preprocessing.normalize(torch.stack(pixels))).softmax(1))
+    def __call__(self, photos: Iterable[Photo]) -> Tensor:
+        """Probabilities n num_classes, float32. Raises UnreadableImage for a file that is no image.
+
+        Never more than a batch of photos is in memory, so `photos` may be drawn from a generator.
+        """
+        photos, parts = iter(photos), [torch.empty(0, len(self.classes))]
+        while batch := [self.pixels(photo) for photo in islice(photos, BATCH_SIZE)]:
+            parts.append(self.probabilities(torch.stack(batch)))
         return torch.cat(parts)
 
-    def pixels(self, photo: Path) -> Tensor:
-        """uint8 c h w."""
-        return self.preprocessing.pixels(self.preprocessing.open(photo))
+    def pixels(self, photo: Photo) -> Tensor:
+        """uint8 c h w, as the network was trained on them, yet neither padded nor normalized."""
+        image = photo if isinstance(photo, Image.Image) else self.preprocessing.open(photo)
+        return self.preprocessing.pixels(image)
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """n num_classes from uint8 n c h w, what `pixels` makes."""
+        logits: Tensor = self.network(self.preprocessing.normalize(pixels))
+        return logits.softmax(1)
 
 
 def of_run(run_dir: Path) -> Predictor:

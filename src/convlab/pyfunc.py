@@ -22,11 +22,8 @@ class ImageClassifier:
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row for each image, in their order. Raises UnreadableImage, saying why."""
-        files: list[Any] = list(model_input["image"])  # what a path names, a file's bytes are
-        if not files:
-            return pd.DataFrame(columns=["class", "probabilities"])
         classes = list(self.predictor.classes)
-        probabilities = self.predictor(files)
+        probabilities = self.predictor(model_input["image"])
         best = [classes[index] for index in probabilities.argmax(1).tolist()]
         by_class = [dict(zip(classes, row, strict=True)) for row in probabilities.tolist()]
         return pd.DataFrame({"class": best, "probabilities": by_class})

@@ -140,7 +140,7 @@ def build_model(model: dict[str, Any]) -> "nn.Module":
     """The network that a `conf/model/*.yaml` describes; only classes of `convlab.models` are accepted."""
     from hydra.utils import instantiate
 
-    for target in [model.get("_target_"), *_nested_targets(model)]:
+    for target in _nested_targets({"_target_": None, **model}):
         if not str(target).startswith(_MODEL_PACKAGE):
             raise ConvlabError(f"model '{target}' is not one of convlab's own ({_MODEL_PACKAGE}*).")
     network: nn.Module = instantiate(model, _convert_="all")

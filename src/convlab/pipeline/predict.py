@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from convlab import champions, config, runs
+from convlab import named_model
 from convlab.errors import ConvlabError
 from convlab.preprocessing import UnreadableImage
 
@@ -51,40 +51,11 @@ def run(args: list[str]) -> int:
         raise ConvlabError("which photo? For instance: convlab predict rose.jpg")
     if options.top < 1:
         raise ConvlabError(f"--top {options.top}: choose 1 or more classes.")
-    predictor = _predictor(options.model)
+    predictor = named_model.load(options.model)
     readable = [photo for photo in options.photos if _readable(photo, predictor)]
     found = _predict(predictor, readable, options.top) if readable else []
     print(json.dumps(found, indent=2)) if options.json else _show(found)
     return int(len(readable) < len(options.photos))
-
-
-def _predictor(model: str) -> "Predictor":
-    directory = _complete(model)
-    if directory is not None:
-        from convlab import complete_model
-
-        return complete_model.load(directory)
-    choices = [name for name in config.groups()["backbone"] if name != "none"]
-    if model in choices:
-        from convlab.prediction import of_backbone
-
-        composed: dict[str, Any] = config.plain(config.compose("train", [f"backbone={model}"]))
-        return of_backbone(composed["backbone"])
-    try:
-        run_dir = runs.run_dir(model)
-    except ConvlabError as error:
-        raise ConvlabError(f"--model {model}: {error} Backbones: {', '.join(choices)}.") from None
-    from convlab.prediction import of_run
-
-    return of_run(run_dir)
-
-
-def _complete(model: str) -> Path | None:
-    """The directory that `model` names, if that is of a complete model."""
-    word, _, data = model.partition("/")
-    if word == "champion":
-        return champions.champion(data or None).directory
-    return Path(model) if (Path(model) / "model.json").is_file() else None
 
 
 def _readable(photo: Path, predictor: "Predictor") -> bool:
