@@ -8,7 +8,6 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from convlab.errors import ConvlabError
@@ -49,9 +48,15 @@ class Classifier(pl.LightningModule):
         self.loss = loss or nn.CrossEntropyLoss()
         self._backbone_lr, self._max_steps = backbone_lr, max_steps
         self._optimizer, self._scheduler, self._interval = optimizer, scheduler, interval
-        self.train_acc = MulticlassAccuracy(num_classes, average="micro")
         self.val_acc = MulticlassAccuracy(num_classes, average="micro")
-        self.train_loss = MeanMetric()
+        self._steps: list[tuple[Tensor, Tensor, int]] = []  # of this epoch: loss, images right, images
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook it is in, fifty times a step, and torch looks whether that is a parameter
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits n num_classes."""
@@ -73,8 +78,8 @@ class Classifier(pl.LightningModule):
         inputs, labels = batch
         logits = self(inputs)
         loss: Tensor = self.loss(logits, labels)
-        self.train_acc.update(logits.detach(), labels)
-        self.train_loss.update(loss.detach(), len(labels))
+        # added up when the epoch ends: two metrics updated each step take as long as a small network's step
+        self._steps.append((loss.detach(), (logits.argmax(1) == labels).sum(), len(labels)))
         if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log("train/loss_step", loss.detach(), prog_bar=True)
         return loss
@@ -93,12 +98,14 @@ class Classifier(pl.LightningModule):
         return torch.stack(parts).sum() if parts else torch.zeros(())
 
     def on_train_epoch_start(self) -> None:
-        self.train_loss.reset()
-        self.train_acc.reset()
+        self._steps.clear()
 
     def train_metrics(self) -> dict[str, Tensor]:
         """`train/loss` and `train/acc` over the epoch so far."""
-        return {"train/loss": self.train_loss.compute(), "train/acc": self.train_acc.compute()}
+        losses, right, sizes = zip(*self._steps, strict=True)
+        weights = torch.tensor(sizes, device=losses[0].device)
+        loss = (torch.stack(losses) * weights).sum() / weights.sum()
+        return {"train/loss": loss, "train/acc": torch.stack(right).sum() / weights.sum()}
 
     def on_train_epoch_end(self) -> None:
         self.log_dict(self.train_metrics())

@@ -48,6 +48,7 @@ STYLE: Any = {
     "lines.markersize": 4.5,
     "legend.frameon": False,
 }
+CARD_WIDTH, CARD_HEIGHT = 1.9, 2.75  # inches, of a mistake in the gallery
 MAX_NUMBERED, MAX_NAMED = 20, 60  # classes up to which a confusion matrix shows counts, and names
 
 History = Sequence[Mapping[str, Any]]  # one row an epoch, as in history.csv
@@ -193,29 +194,45 @@ def mistakes(
         return figure
     num_columns = min(6, len(worst))
     num_rows = math.ceil(len(worst) / num_columns)
-    figure = Figure(figsize=(1.9 * num_columns, 2.75 * num_rows))
-    edges = {"left": 0.02, "right": 0.98, "bottom": 0.04 / num_rows, "top": 1 - 0.1 / num_rows}
-    cells = figure.add_gridspec(num_rows, num_columns, hspace=0.16, wspace=0.12, **edges)
+    figure = Figure(figsize=(CARD_WIDTH * num_columns, CARD_HEIGHT * num_rows))
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all, in inches: two for each card take a second
     for place, index in enumerate(worst):
-        cell = cells[divmod(place, num_columns)].subgridspec(2, 1, height_ratios=[3, 1.05], hspace=0.03)
-        picture, bars = figure.add_subplot(cell[0]), figure.add_subplot(cell[1])
-        picture.imshow(np.asarray(images[index].convert("RGB")))
-        picture.set_aspect("equal", adjustable="datalim")  # all frames alike, whatever the photo's shape
-        picture.set_axis_off()
-        picture.set_title(f"true: {_short(classes[truth[index]], 18)}", fontsize=10, pad=3)
-        _top_three(bars, scores[index], int(truth[index]), classes)
+        row, column = divmod(place, num_columns)
+        left, top = CARD_WIDTH * column + 0.1, CARD_HEIGHT * row + 0.32
+        axes.text(left + 0.85, top - 0.07, f"true: {_short(classes[truth[index]], 18)}", ha="center")
+        _picture(axes, images[index], left, top, side=1.7)
+        _top_three(axes, scores[index], int(truth[index]), classes, left, top + 1.75, width=1.7)
+    axes.set(xlim=(0, CARD_WIDTH * num_columns), ylim=(CARD_HEIGHT * num_rows, 0), aspect="auto")
+    axes.set_axis_off()
     return figure
 
 
-def _top_three(axes: Axes, scores: NDArray[Any], truth: int, classes: Sequence[str]) -> None:
-    top = np.argsort(-scores, kind="stable")[:3]
-    colours = [BLUE if index == truth else VERMILLION for index in top]
-    axes.barh(range(len(top)), scores[top], height=0.9, color=colours, alpha=0.35)
-    for row, index in enumerate(top):
-        axes.text(0.02, row, _short(classes[index], 16), va="center", fontsize=8.5)
-        axes.text(0.99, row, percent(scores[index], 0), ha="right", va="center", fontsize=8.5)
-    axes.set(xlim=(0, 1), ylim=(2.5, -0.5))
-    axes.set_axis_off()
+def _picture(axes: Axes, image: Image.Image, left: float, top: float, side: float) -> None:
+    """The whole image in the middle of a square, whatever its shape."""
+    width, height = (side * length / max(image.size) for length in image.size)
+    x, y = left + (side - width) / 2, top + (side - height) / 2
+    shown = image.convert("RGB")
+    shown.thumbnail((300, 300))  # more can't be seen
+    axes.imshow(np.asarray(shown), extent=(x, x + width, y + height, y))
+
+
+def _top_three(
+    axes: Axes,
+    scores: NDArray[Any],
+    truth: int,
+    classes: Sequence[str],
+    left: float,
+    top: float,
+    width: float,
+) -> None:
+    best = np.argsort(-scores, kind="stable")[:3]
+    middles = [top + 0.21 * (row + 0.5) for row in range(len(best))]
+    colours = [BLUE if index == truth else VERMILLION for index in best]
+    axes.barh(middles, width * scores[best], height=0.19, left=left, color=colours, alpha=0.35)
+    for middle, index in zip(middles, best, strict=True):
+        axes.text(left + 0.04, middle, _short(classes[index], 16), va="center", fontsize=8.5)
+        text = percent(scores[index], 0)
+        axes.text(left + width - 0.02, middle, text, ha="right", va="center", fontsize=8.5)
 
 
 def _line(axes: Axes, history: History, metric: str, index: int, label: str) -> None:

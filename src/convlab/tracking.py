@@ -10,6 +10,7 @@ import platform
 import re
 import time
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -158,9 +159,14 @@ def log_files(run_id: str, paths: Iterable[Path], folder: str | None = None) -> 
 
 def log_environment(run_id: str) -> None:
     """Python, platform and every installed package, as `environment.txt`."""
-    packages = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)
-    lines = [f"# Python {platform.python_version()}, {platform.platform()}", *packages]
+    lines = [f"# Python {platform.python_version()}, {platform.platform()}", *_packages()]
     client().log_text(run_id, "\n".join(lines) + "\n", "environment.txt")
+
+
+@cache
+def _packages() -> list[str]:
+    """`name==version` of each that is installed, read once a process."""
+    return sorted({f"{each.metadata['Name']}=={each.version}" for each in distributions()}, key=str.lower)
 
 
 def set_tags(run_id: str, tags: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 import logging
 import shutil
 import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.profilers import PassThroughProfiler
 from torch import Tensor
 
 from convlab import plots, runs
@@ -28,7 +31,12 @@ warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # a fr
 warnings.filterwarnings("ignore", r".*treespec, LeafSpec", FutureWarning)
 
 
-def train(config: dict[str, Any], run_dir: Path, parent_id: str | None = None) -> None:
+def train(
+    config: dict[str, Any],
+    run_dir: Path,
+    parent_id: str | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> None:
     """Train as `config` says; afterwards `run_dir` holds what `runs.py` lists, less the evaluation.
 
     Goes on from `checkpoints/last.ckpt` as `config["resume"]` allows, in the same MLflow run.
@@ -55,16 +63,17 @@ def train(config: dict[str, Any], run_dir: Path, parent_id: str | None = None) -
 
     history = History(run_dir / "history.csv")
     classifier = _classifier(config, network, len(data.classes))
-    trainer = _trainer(config, run_dir, history, run_id, num_batches=len(data.train_dataloader()))
+    trainer = _trainer(config, run_dir, [*callbacks, history], run_id, len(data.train_dataloader()))
     try:
         _fit(trainer, classifier, data, last)
+        seconds = history.seconds
         _finish(config, run_dir, data, lineage, history)
     except BaseException as error:
         runs.update_state(run_dir, status="failed", error=f"{type(error).__name__}: {error}")
         if run_id is not None:
             _tracking().end(run_id, failed=True)
         raise
-    runs.update_state(run_dir, status="finished", seconds=round(history.seconds, 2), error=None)
+    runs.update_state(run_dir, status="finished", seconds=round(seconds, 2), error=None)
     if run_id is not None:
         _record(config, run_dir, run_id)
 
@@ -159,10 +168,10 @@ def _classifier(config: dict[str, Any], network: torch.nn.Module, num_classes: i
 
 
 def _trainer(
-    config: dict[str, Any], run_dir: Path, history: History, run_id: str | None, num_batches: int
+    config: dict[str, Any], run_dir: Path, first: list[pl.Callback], run_id: str | None, num_batches: int
 ) -> pl.Trainer:
     checkpoint, decay = config["checkpoint"], config["averaging"]["decay"]
-    callbacks: list[pl.Callback] = [RandomState(), history]
+    callbacks: list[pl.Callback] = [RandomState(), *first]
     if decay is not None:
         callbacks.append(AveragedWeights(decay))
     if run_id is not None and config["scheduler"]["factory"]:
@@ -192,8 +201,18 @@ def _trainer(
         enable_progress_bar=console.is_terminal,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        **({} if "profiler" in config["trainer"] else {"profiler": _Unprofiled()}),
     )
     return trainer
+
+
+class _Unprofiled(PassThroughProfiler):
+    """Lightning's profiler that profiles nothing, without a new context for each of eighty calls a step."""
+
+    _nothing = nullcontext()
+
+    def profile(self, action_name: str) -> Any:
+        return self._nothing
 
 
 def _max_steps(config: dict[str, Any]) -> int | None:

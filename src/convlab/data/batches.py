@@ -8,6 +8,8 @@ from torch import Tensor
 
 from convlab.errors import ConvlabError
 
+EVALUATION_BATCH = 250  # of a thousand, LeNet-5's maps leave the processor's cache: it takes twice as long
+
 
 class Batches:
     """Iterate over `(inputs[i], labels[i])` batch by batch; a loader that Lightning can resume mid-epoch.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from convlab.data.batches import Batches
+from convlab.data.batches import EVALUATION_BATCH, Batches
 from convlab.data.labelled import LabelledData
 from convlab.errors import ConvlabError
 from convlab.preprocessing import Preprocessing, open_image
@@ -56,7 +56,7 @@ class CachedFeatures(LabelledData):
 
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
         rows = _Rows(self.vectors, self._rows[split])
-        size = self.batch_size if split == "train" else 1000
+        size = self.batch_size if split == "train" else EVALUATION_BATCH
         return Batches(rows, self.labels(split), size, shuffle_seed=shuffle_seed)
 
     def labels(self, split: str) -> torch.Tensor:

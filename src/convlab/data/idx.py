@@ -3,6 +3,7 @@
 import gzip
 import struct
 import zlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def read(path: Path, magic: int) -> np.ndarray:
     or holds another number of values than its header says.
     """
     try:
-        content = gzip.decompress(read_bytes(path))
+        content = _decompress(read_bytes(path))
     except (OSError, EOFError, zlib.error) as error:
         raise ConvlabError(f"{path} is not a complete gzip file ({error}). Fetch it again.") from None
     found = struct.unpack(">i", content[:4])[0] if len(content) >= 4 else None
@@ -37,6 +38,12 @@ def read(path: Path, magic: int) -> np.ndarray:
             f"the file holds {values.size}. Fetch it again."
         )
     return values.reshape(shape)
+
+
+@lru_cache(maxsize=4)
+def _decompress(content: bytes) -> bytes:
+    """Training, evaluation and every job of a sweep read the same four files."""
+    return gzip.decompress(content)
 
 
 def read_bytes(path: Path) -> bytes:

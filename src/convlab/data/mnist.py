@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from convlab.data import idx
 from convlab.data.augmentation import Affine
-from convlab.data.batches import Batches
+from convlab.data.batches import EVALUATION_BATCH, Batches
 from convlab.data.labelled import LabelledData
 from convlab.errors import ConvlabError
 from convlab.fetching import provenance
@@ -60,7 +60,7 @@ class Mnist(LabelledData):
 
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
         images, labels = self._split(split)
-        size = self.batch_size if split == "train" else 1000
+        size = self.batch_size if split == "train" else EVALUATION_BATCH
         return Batches(images, labels, size, self.preprocessing.normalize, shuffle_seed, self.augmentation)
 
     def labels(self, split: str) -> torch.Tensor:
