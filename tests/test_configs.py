@@ -26,7 +26,7 @@ PIPELINE = [name for name in EXPERIMENTS if name not in BY_HAND]
 # Code that carries a stage out without deciding its result; a change there must not train anew.
 GLUE = {
     *("__init__", "__main__", "cli", "console", "errors", "project", "torchvision_operators"),
-    *("pipeline/__init__", "tracking", "sweep", "plots", "fetching/__init__", "fetching/provenance"),
+    *("pipeline/__init__", "tracking", "multirun", "plots", "fetching/__init__", "fetching/provenance"),
 }
 # what a stage runs, in a process that only composes and imports
 IMPORTED = """

@@ -20,7 +20,7 @@ from convlab.errors import ConvlabError
 from convlab.project import project_dir
 
 # Choices of when, where and how often: they don't change what is learned.
-_VOLATILE = ("name", "resume", "sweep", "logger", "evaluate")
+_VOLATILE = ("name", "resume", "sweep", "search", "logger", "evaluate")
 
 
 def compose(config_name: str, overrides: list[str]) -> DictConfig:
@@ -84,9 +84,28 @@ def groups() -> dict[str, list[str]]:
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """sha256 over what decides the result: `config` less its name, tracking and resume choices."""
-    lasting = {key: value for key, value in config.items() if key not in _VOLATILE}
-    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
+    """sha256 over what decides the result."""
+    return hashlib.sha256(json.dumps(lasting(config), sort_keys=True).encode()).hexdigest()
+
+
+def lasting(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides the result: `config` less its name, tracking and resume choices."""
+    return {key: value for key, value in config.items() if key not in _VOLATILE}
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested settings by their dotted paths."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
+
+
+def own_words(words: list[str], names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Take a verb's own `name=value` words out of its overrides; the last of a name counts."""
+    parts = {word: word.partition("=") for word in words}
+    own = {name: value for name, _, value in parts.values() if name in set(names)}
+    return own, [word for word, (name, _, _) in parts.items() if name not in own]
 
 
 def near(word: str, known: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     metrics = {
         "name": run_dir.name,
         "model": card["model"]["_target_"].rsplit(".", 1)[-1],
-        "data": config["data"]["name"],
+        "data": _data_name(config["data"]),
         "weights": selected,
         "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
         "test": measured[selected],
@@ -51,7 +51,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     )
     _draw(run_dir, data, probabilities, labels)
     runs.write_json(run_dir / "metrics.json", metrics)
-    _record(run_dir, metrics)
+    _record(run_dir, config, metrics)
     return metrics
 
 
@@ -85,6 +85,12 @@ def measure(logits: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
+def _data_name(data: dict[str, Any]) -> str:
+    """A fold is a data set of its own: its result must not be ranked beside those of the test images."""
+    fold = data["module"].get("fold")
+    return f"{data['name']}, fold {fold['index']} of {fold['count']}" if fold else str(data["name"])
+
+
 def _per_class(logits: Tensor, labels: Tensor, classes: list[str]) -> dict[str, dict[str, float]]:
     accuracy = multiclass_accuracy(logits, labels, len(classes), average=None)
     counts = labels.bincount(minlength=len(classes))
@@ -100,23 +106,26 @@ def _draw(run_dir: Path, data: LabelledData, probabilities: Tensor, labels: Tens
     gallery.savefig(run_dir / "mistakes.png")
 
 
-def _record(run_dir: Path, metrics: dict[str, Any]) -> None:
+def _record(run_dir: Path, config: dict[str, Any], metrics: dict[str, Any]) -> None:
     """Add the result to the run's MLflow record; one is begun if this database does not know the run."""
     noted = runs.read_state(run_dir).get("mlflow")
     if not noted:
         return
-    from convlab import tracking
+    from convlab import logged_model, tracking
 
-    run_id = noted["run_id"]
+    run_id, model_id = noted["run_id"], noted.get("model_id")
     if not tracking.reopen(run_id):
         run_id = tracking.start(noted["experiment"], run_dir.name, metrics["lineage"])
-        runs.update_state(run_dir, mlflow={**noted, "run_id": run_id})
+        tracking.log_params(run_id, config)
+        model_id = logged_model.log_run(run_dir, noted["experiment"], run_id)
+        runs.update_state(run_dir, mlflow={**noted, "run_id": run_id, "model_id": model_id})
     flat = {f"test/{name}": metrics["test"][name] for name in ("acc", "loss", "ece")}
     flat |= {
         f"test_raw/{name}": metrics["test_raw"][name] for name in ("acc", "loss") if "test_raw" in metrics
     }
     flat |= {f"test_class/{name}": part["acc"] for name, part in metrics["per_class"].items()}
-    tracking.log_metrics(run_id, flat)
+    tracking.log_metrics(run_id, flat, model_id)
+    tracking.describe(run_id, run_dir, config, metrics)
     tracking.log_files(run_id, [run_dir / "metrics.json"])
     tracking.log_files(run_id, [run_dir / "confusion.png", run_dir / "mistakes.png"], "figures")
     tracking.end(run_id)

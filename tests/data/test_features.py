@@ -79,3 +79,14 @@ def test_missing_features_and_empty_splits_are_explained(features, tmp_path):
         load(features)
     with pytest.raises(ConvlabError, match=r"nowhere holds no features\. `convlab features`"):
         load(tmp_path / "nowhere")
+
+
+def test_features_fold_by_the_hashes_of_their_index(features):
+    # rows 0 2 3 4 6 8 9 10 are trained or validated on; of class 0: 0 3 4 6 9 10, of class 1: 2 8, in the
+    # order of their hashes: folds 1 2 1 2 1 2 and 1 2
+    folded = load(features, fold={"index": 2, "count": 2})
+    assert {split: rows.tolist() for split, rows in folded._rows.items()} == {
+        "train": [0, 2, 4],
+        "val": [9],
+        "test": [3, 6, 8, 10],
+    }

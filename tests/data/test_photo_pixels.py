@@ -133,3 +133,15 @@ def test_the_backbone_decides_what_it_sees(project, words, shape, std):
     images, _ = next(iter(data.val_dataloader()))
     first = np.asarray(data.image("val", 0).resize(shape[1:], Image.Resampling.BILINEAR), dtype=np.float32)
     assert torch.equal(images[0], torch.from_numpy((first - 128) / std).permute(2, 0, 1))
+
+
+def test_over_all_folds_each_photo_but_the_test_photos_is_measured_once(photos):
+    plain = pixels(photos)
+    measured = []
+    for index in (1, 2, 3):
+        data = pixels(photos, fold={"index": index, "count": 3})
+        held = {row.path for row in data._splits["test"]}
+        trained = {row.path for row in plain._splits["train"]}
+        assert {row.path for row in data._splits["train"]} == trained - held
+        measured += [row.path for row in data._splits["test"]]
+    assert sorted(measured) == sorted(row.path for split in ("train", "val") for row in plain._splits[split])

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from convlab.data.batches import EVALUATION_BATCH, Batches
+from convlab.data.folds import hold_out
 from convlab.data.labelled import LabelledData
 from convlab.errors import ConvlabError
 from convlab.preprocessing import Preprocessing, open_image
@@ -27,10 +28,18 @@ class CachedFeatures(LabelledData):
         photos_dir: the photo folder, for showing pictures; training does not read it.
         per_class: train on so many images of each class, drawn by `seed`; None: on all.
         seed: decides the order of training batches.
+        fold: its `index` and the `count` of folds, for cross-validation: that fold of the training and
+            validation photos is "test" then, and the real test photos are read by nothing. None: no folds.
     """
 
     def __init__(
-        self, dir: str, photos_dir: str, batch_size: int, per_class: int | None = None, seed: int = 1
+        self,
+        dir: str,
+        photos_dir: str,
+        batch_size: int,
+        per_class: int | None = None,
+        seed: int = 1,
+        fold: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.dir, self.photos_dir = Path(dir), Path(photos_dir)
@@ -44,7 +53,7 @@ class CachedFeatures(LabelledData):
         self.preprocessing = Preprocessing.from_dict(self.meta["preprocessing"])
         self.vectors = np.load(self.dir / "vectors.npy", mmap_mode="r")
         self.input_shape = (int(self.vectors.shape[1]),)
-        self._paths, labels, splits = _read_index(self.dir / "index.csv")
+        contents, self._paths, labels, splits = _read_index(self.dir / "index.csv")
         self._labels = torch.tensor(labels)
         self._rows = {split: np.flatnonzero(np.array(splits) == split) for split in ("train", "val", "test")}
         for split, rows in self._rows.items():
@@ -52,6 +61,8 @@ class CachedFeatures(LabelledData):
                 raise ConvlabError(
                     f"{self.dir}: no image fell into the {split} split. Add images, or widen its ratio."
                 )
+        if fold:
+            self._rows = hold_out(self._rows, contents, labels, fold)
         self._rows["train"] = self._rows["train"][self._draw(self.labels("train"), per_class).numpy()]
 
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
@@ -73,19 +84,20 @@ class CachedFeatures(LabelledData):
         }
 
 
-def _read_index(path: Path) -> tuple[list[str], list[int], list[str]]:
-    """Paths, labels and splits of index.csv."""
-    paths, labels, splits = [], [], []
+def _read_index(path: Path) -> tuple[list[str], list[str], list[int], list[str]]:
+    """Content hashes, paths, labels and splits of index.csv."""
+    contents, paths, labels, splits = [], [], [], []
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         columns = next(lines)
-        wanted = itemgetter(*map(columns.index, ("path", "label", "split")))
+        wanted = itemgetter(*map(columns.index, ("content_hash", "path", "label", "split")))
         for line in lines:
-            photo, label, split = wanted(line)
+            content, photo, label, split = wanted(line)
+            contents.append(content)
             paths.append(photo)
             labels.append(int(label))
             splits.append(intern(split))
-    return paths, labels, splits
+    return contents, paths, labels, splits
 
 
 class _Rows:

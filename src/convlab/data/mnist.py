@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from convlab.data import idx
 from convlab.data.augmentation import Affine
 from convlab.data.batches import EVALUATION_BATCH, Batches
+from convlab.data.folds import hold_out
 from convlab.data.labelled import LabelledData
 from convlab.errors import ConvlabError
 from convlab.fetching import provenance
@@ -37,6 +38,8 @@ class Mnist(LabelledData):
         per_class: train on so many images of each digit, drawn by `seed`; None: on all.
         seed: decides the order of training batches.
         augmentation: what is done to training images, for instance `augmentation.Affine`.
+        fold: its `index` and the `count` of folds, for cross-validation: that fold of the training and
+            validation images is "test" then, and the real test images are read by nothing. None: no folds.
     """
 
     def __init__(
@@ -49,11 +52,12 @@ class Mnist(LabelledData):
         per_class: int | None = None,
         seed: int = 1,
         augmentation: Affine | None = None,
+        fold: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.dir, self.preprocessing, self.batch_size = Path(dir), preprocessing, batch_size
         self.num_val, self.split_seed = num_val, split_seed
-        self.per_class, self.seed, self.augmentation = per_class, seed, augmentation
+        self.per_class, self.seed, self.augmentation, self.fold = per_class, seed, augmentation, fold
         self.classes = [str(digit) for digit in range(10)]
         self.input_shape = preprocessing.shape
         self._splits: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -82,8 +86,9 @@ class Mnist(LabelledData):
 
     def _split(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
         if split not in self._splits:
-            images, labels = self._read("test" if split == "test" else "train")
-            if split == "test":
+            official = split == "test" and self.fold is None
+            images, labels = self._read("test" if official else "train")
+            if official:
                 self._splits["test"] = (images, labels)
             else:
                 self._hold_out(images, labels)
@@ -105,7 +110,9 @@ class Mnist(LabelledData):
         kept, held = train_test_split(
             np.arange(len(images)), test_size=self.num_val, random_state=self.split_seed, stratify=labels
         )
-        kept, held = np.sort(kept), np.sort(held)
-        kept = kept[self._draw(labels[kept], self.per_class).numpy()]
-        self._splits["train"] = (images[kept], labels[kept])
-        self._splits["val"] = (images[held], labels[held])
+        rows = {"train": np.sort(kept), "val": np.sort(held)}
+        if self.fold:
+            contents = [hashlib.sha256(image).hexdigest() for image in images.numpy()]
+            rows = hold_out(rows, contents, labels.tolist(), self.fold)
+        rows["train"] = rows["train"][self._draw(labels[rows["train"]], self.per_class).numpy()]
+        self._splits |= {split: (images[each], labels[each]) for split, each in rows.items()}

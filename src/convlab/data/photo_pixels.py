@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -13,6 +14,7 @@ from convlab.bottleneck.extract import DECODE_THREADS, ahead, read_pixels
 from convlab.bottleneck.feature_set import Row, data_hash
 from convlab.console import console, progress, warn
 from convlab.data.batches import Batches
+from convlab.data.folds import hold_out
 from convlab.data.labelled import LabelledData
 from convlab.data.photos import SPLITS, Photo, PhotoFolder, check_shares, scan, split_of
 from convlab.errors import ConvlabError
@@ -36,6 +38,8 @@ class PhotoPixels(LabelledData):
         preprocessing: the values of a `Preprocessing`.
         per_class: train on so many photos of each class, drawn by `seed`; None: on all.
         seed: decides the order of training batches.
+        fold: its `index` and the `count` of folds, for cross-validation: that fold of the training and
+            validation photos is "test" then, and the real test photos are read by nothing. None: no folds.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class PhotoPixels(LabelledData):
         batch_size: int,
         per_class: int | None = None,
         seed: int = 1,
+        fold: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         if isinstance(preprocessing, dict):
@@ -75,6 +80,8 @@ class PhotoPixels(LabelledData):
                 raise ConvlabError(
                     f"{self.dir}: no photo fell into the {name} split. Add photos, or widen data.split."
                 )
+        if fold:
+            self._splits = _folded(self._rows, fold)
         chosen = self._draw(self.labels("train"), per_class)
         self._splits["train"] = [self._splits["train"][int(i)] for i in chosen]
 
@@ -132,6 +139,14 @@ class _Photos:
         chosen = [self.photos[i] for i in index.tolist()]
         with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool:
             return torch.stack(list(pool.map(self.decoded.of, chosen)))
+
+
+def _folded(rows: list[Row], fold: dict[str, int]) -> dict[str, list[Row]]:
+    splits = np.array([row.split for row in rows])
+    places = {name: np.flatnonzero(splits == name) for name in SPLITS}
+    labels = [row.label for row in rows]
+    folded = hold_out(places, [row.content_hash for row in rows], labels, fold)
+    return {name: [rows[place] for place in each] for name, each in folded.items()}
 
 
 def _report(folder: PhotoFolder, failed: dict[str, str]) -> None:

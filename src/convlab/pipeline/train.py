@@ -28,6 +28,7 @@ examples:
   convlab train -m experiment=lenet,lenet5 trainer.max_epochs=1 seed=1,2
 """
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from convlab import config, runs, sweep
+from convlab import config, multirun, runs
 from convlab.console import console
 from convlab.errors import ConvlabError
 from convlab.project import project_dir
@@ -49,7 +50,7 @@ def run(args: list[str]) -> int:
     flags = [word for word in args if word.startswith("-")]
     if set(flags) & {"-m", "--multirun"}:
         config.check("train", overrides)
-        return sweep.run(overrides, lambda extra: _hydra([*flags, *overrides, *extra]))
+        return multirun.run(overrides, lambda extra: _hydra([*flags, *overrides, *extra]))
     if not flags:
         config.check("train", overrides)
     return _hydra(args)
@@ -79,7 +80,7 @@ def _job(cfg: DictConfig) -> None:
     settings = config.plain(cfg)
     directory = Path(HydraConfig.get().runtime.output_dir)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        sweep.job(
+        multirun.job(
             settings, directory, lambda parent_id: _train(settings, directory, parent_id, evaluate=True)
         )
         return
@@ -90,11 +91,19 @@ def _job(cfg: DictConfig) -> None:
 def _train(settings: dict[str, Any], directory: Path, parent_id: str | None, evaluate: bool) -> None:
     from convlab.training import train
 
-    train(settings, directory, parent_id)
+    train(settings, directory, parent_id, command=_command(settings, directory))
     if evaluate:
         from convlab.evaluation import evaluate as measure
 
         measure(directory)
+
+
+def _command(settings: dict[str, Any], directory: Path) -> str:
+    """What repeats this training alone, a sweep's job under the name of its directory."""
+    overrides = list(HydraConfig.get().overrides.task)
+    if directory.name != settings["name"]:
+        overrides.append(f"name={directory.name}")
+    return shlex.join(["convlab", "train", *overrides])
 
 
 def _say_what_next(directory: Path, settings: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A sweep: Hydra's multirun under one parent run, with a table at the end, and resumable.
+"""Hydra's multirun under one parent run, with a table at the end, and resumable.
 
 sweeps/<date>/
   sweep.json          the overrides and the parent MLflow run
@@ -52,7 +52,7 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
 def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None], None]) -> None:
     """Run one combination unless it is finished; an error is noted in its run.json, not raised."""
     parent_id = json.loads((directory.parent / "sweep.json").read_text())["parent_id"]
-    if settings["sweep"]["resume"] and _finished(directory, settings):
+    if settings["sweep"]["resume"] and finished(directory, settings):
         console.print(f"{directory.name}: finished earlier, kept.", markup=False)
         return
     try:
@@ -64,7 +64,7 @@ def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None],
         warn(f"job {directory.name} failed; the others go on.")
 
 
-def _finished(directory: Path, settings: dict[str, Any]) -> bool:
+def finished(directory: Path, settings: dict[str, Any]) -> bool:
     """Whether the job is done and measured, with these very settings: `conf/` may have changed since."""
     if runs.read_state(directory).get("status") != "finished" or not (directory / "metrics.json").is_file():
         return False

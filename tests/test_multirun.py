@@ -1,9 +1,9 @@
-"""A sweep of real trainings: one parent, a failed job, and only what is missing afterwards."""
+"""A multirun of real trainings: one parent, a failed job, and only what is missing afterwards."""
 
 import json
 import sqlite3
 
-from convlab import config, runs, sweep
+from convlab import config, multirun, runs
 
 QUICK = ["experiment=digits_fully_connected", "trainer.max_epochs=1", "model.hidden=8"]
 
@@ -59,10 +59,10 @@ def test_a_job_counts_as_finished_only_with_the_same_settings(project):
     assert settings["model"]["num_inputs"] is None
     runs.update_state(project, status="finished")
     config.save({**settings, "model": {**settings["model"], "num_inputs": 8}}, project / "config.yaml")
-    assert not sweep._finished(project, settings)  # not measured yet
+    assert not multirun.finished(project, settings)  # not measured yet
     (project / "metrics.json").touch()
-    assert sweep._finished(project, settings)
-    assert not sweep._finished(project, {**settings, "batch_size": 7})
+    assert multirun.finished(project, settings)
+    assert not multirun.finished(project, {**settings, "batch_size": 7})
 
 
 def test_resuming_what_never_ran_is_refused(convlab):
