@@ -4,21 +4,23 @@
   model.json             as in a run's `model/` (runs.py)
   <kind>.safetensors     the weights that predict, "raw" or "averaged"
   backbone.safetensors   of a head on bottleneck vectors, what makes them: all weights of its backbone
+  model.onnx             of a champion, all of it once more, from pixels to probabilities (onnx_model.py)
 """
 
 import hashlib
 import shutil
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
 from torch import nn
 
-from convlab import runs
+from convlab import __version__, onnx_model, runs
 from convlab.bottleneck.backbone import Backbone
 from convlab.errors import ConvlabError
-from convlab.prediction import Predictor, of_run
+from convlab.prediction import Photo, Predictor, of_run
 from convlab.preprocessing import Preprocessing
 
 BACKBONE = "backbone.safetensors"
@@ -37,7 +39,34 @@ def write(run_dir: Path, directory: Path) -> None:
         card["backbone"] |= {"weights": BACKBONE, "sha256": hashlib.sha256(weights).hexdigest()}
     if "cache_gib" in card["model"]:
         card["model"]["cache_gib"] = 0.0  # of the images trained on; a server would fill it with others
-    runs.write_json(directory / "model.json", card | {"weights": {kind: card["weights"][kind]}})
+    card |= {"weights": {kind: card["weights"][kind]}, "convlab_version": __version__}
+    runs.write_json(directory / "model.json", card)
+
+
+def add_onnx(directory: Path, images: Iterable[Photo]) -> float:
+    """Write model.onnx, so that a prediction starts without torch; returns `exporting.largest_difference`.
+
+    Raises NotExportable, with nothing written, if the network can't be, or predicts otherwise on `images`.
+    """
+    from convlab.exporting import checked
+    from convlab.exporting.formats import FORMATS
+
+    card, path = runs.read_card(directory), directory / onnx_model.FILE
+    difference = checked.export(load(directory), card["name"], FORMATS["onnx"], path, images)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    runs.write_json(directory / "model.json", card | {"onnx_sha256": digest})
+    return difference
+
+
+def copy(directory: Path, target: Path) -> None:
+    """Put the complete model in `directory`, and nothing else that is there, into `target`."""
+    card = runs.read_card(directory)
+    files = [f"{kind}.safetensors" for kind in card["weights"]]
+    files += [BACKBONE] if len(card["input_shape"]) == 1 else []
+    files += [onnx_model.FILE] if "onnx_sha256" in card else []
+    target.mkdir(parents=True, exist_ok=True)
+    for name in [*files, "model.json"]:
+        shutil.copy(directory / name, target)
 
 
 def load(directory: Path) -> Predictor:

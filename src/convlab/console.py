@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 console = Console(highlight=False, soft_wrap=True)
+errors = Console(highlight=False, soft_wrap=True, markup=False, stderr=True)  # where output is for programs
 LOG_EVERY_S = 10.0
 
 
@@ -27,7 +28,7 @@ def warn(message: str) -> None:
 
 @contextmanager
 def progress(
-    description: str, total: int, *, unit: str = "images", start: int = 0
+    description: str, total: int, *, unit: str = "images", start: int = 0, console: Console = console
 ) -> Iterator[Callable[[int], None]]:
     """Yield `advance(n)`: a bar on a terminal, a line every ten seconds where there is none.
 

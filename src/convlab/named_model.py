@@ -1,39 +1,72 @@
 """What `--model NAME` means, for every verb that predicts.
 
 NAME is `champion`, or `champion/<data>` where several data sets have one; a run, by its name under runs/ or
-its directory; a complete model's directory, moved anywhere; or a backbone of conf/backbone/.
+its directory; a complete model's directory, moved anywhere; an exported .onnx file, or the directory of one;
+a model of MLflow's registry, `models:/...`; or a backbone of conf/backbone/.
 """
 
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlab import champions, config, runs
+from convlab import champions, runs
 from convlab.errors import ConvlabError
+from convlab.project import project_dir
 
 if TYPE_CHECKING:
+    from convlab.onnx_model import OnnxPredictor
     from convlab.prediction import Predictor
 
 
 def load(name: str) -> "Predictor":
-    """The model that `name` means; raises ConvlabError, listing what there is, if none is called so."""
+    """The model that `name` means, as torch computes it.
+
+    Raises ConvlabError, listing what there is, if none is called so.
+    """
     directory = complete(name)
     if directory is not None:
         from convlab import complete_model
 
         return complete_model.load(directory)
-    backbones = [choice for choice in config.groups()["backbone"] if choice != "none"]
-    if name in backbones:
-        from convlab.prediction import of_backbone
+    if (run_dir := run(name)) is not None:
+        from convlab.prediction import of_run
 
-        composed: dict[str, Any] = config.plain(config.compose("train", [f"backbone={name}"]))
-        return of_backbone(composed["backbone"])
-    try:
-        run_dir = runs.run_dir(name)
-    except ConvlabError as error:
-        raise ConvlabError(f"--model {name}: {error} Backbones: {', '.join(backbones)}.") from None
-    from convlab.prediction import of_run
+        return of_run(run_dir)
+    from convlab import config
+    from convlab.prediction import of_backbone
 
-    return of_run(run_dir)
+    composed: dict[str, Any] = config.plain(config.compose("train", [f"backbone={name}"]))
+    return of_backbone(composed["backbone"])
+
+
+def quickest(name: str) -> "Predictor | OnnxPredictor":
+    """The model that `name` means, by its ONNX export where it has one; else as `load`."""
+    if (path := exported(name)) is not None:
+        from convlab import onnx_model
+
+        return onnx_model.load(path)
+    directory = complete(name)
+    if directory is None:
+        return load(name)
+    if (directory / "model.onnx").is_file():
+        from convlab import onnx_model
+
+        if (found := onnx_model.of_complete_model(directory)) is not None:
+            return found
+    from convlab import complete_model
+
+    return complete_model.load(directory)
+
+
+def exported(name: str) -> Path | None:
+    """The ONNX file that `name` means, itself or by the directory that holds it and no complete model."""
+    path = Path(name)
+    if path.suffix == ".onnx" and path.is_file():
+        return path
+    alone = (path / "model.onnx").is_file() and not (path / "model.json").is_file()
+    return path / "model.onnx" if alone else None
 
 
 def complete(name: str) -> Path | None:
@@ -41,4 +74,25 @@ def complete(name: str) -> Path | None:
     word, _, data = name.partition("/")
     if word == "champion":
         return champions.champion(data or None).directory
+    if word == "models:":
+        from convlab import registry
+
+        folder = tempfile.mkdtemp(prefix="convlab-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return registry.download(name, Path(folder))
     return Path(name) if (Path(name) / "model.json").is_file() else None
+
+
+def run(name: str) -> Path | None:
+    """The directory of the run that `name` means; None if it means a backbone.
+
+    Raises ConvlabError, listing both, if it means neither.
+    """
+    backbones = sorted(path.stem for path in (project_dir() / "conf" / "backbone").glob("*.yaml"))
+    backbones = [choice for choice in backbones if choice != "none"]
+    if name in backbones:
+        return None
+    try:
+        return runs.run_dir(name)
+    except ConvlabError as error:
+        raise ConvlabError(f"--model {name}: {error} Backbones: {', '.join(backbones)}.") from None

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from convlab import runs
 from convlab.bottleneck.backbone import Backbone
 from convlab.errors import ConvlabError
+from convlab.models.finetuned import Finetuned
 from convlab.preprocessing import Preprocessing
 from convlab.project import project_dir
 
@@ -61,6 +62,8 @@ def of_run(run_dir: Path) -> Predictor:
     """
     card = runs.read_card(run_dir / "model")
     network = runs.load_model(run_dir / "model")
+    if isinstance(network, Finetuned):
+        network.stop_caching()
     preprocessing = Preprocessing.from_dict(card["preprocessing"])
     if len(card["input_shape"]) == 1:
         backbone = backbone_of(card["backbone"])

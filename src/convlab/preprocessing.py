@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convlab.errors import ConvlabError
@@ -116,9 +117,13 @@ class Preprocessing:
         return open_image(source, shorter_side=2 * self.size)
 
     def pixels(self, image: Image.Image) -> "Tensor":
-        """uint8 c h w, h = w = `size`."""
+        """`array` as a tensor."""
         import torch
 
+        return torch.from_numpy(self.array(image))
+
+    def array(self, image: Image.Image) -> NDArray[np.uint8]:
+        """uint8 c h w, h = w = `size`; colour becomes grey where there is one channel (ITU-R 601 luma)."""
         image = image.convert("RGB" if self.channels == 3 else "L")
         filter = INTERPOLATIONS[self.interpolation]
         square = (self.size, self.size)
@@ -127,7 +132,7 @@ class Preprocessing:
         elif image.size != square:
             image = image.resize(square, filter)
         array = np.array(image).reshape(self.size, self.size, self.channels)
-        return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+        return np.ascontiguousarray(array.transpose(2, 0, 1))
 
     def normalize(self, pixels: "Tensor") -> "Tensor":
         """float32 n c h w from uint8 n c h w: pads with black, then (pixel - mean) / std."""

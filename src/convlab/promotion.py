@@ -12,9 +12,13 @@ from typing import Any
 import yaml
 
 from convlab import champions, complete_model, model_card, runs
+from convlab.calibration import error_by_chance
 from convlab.champions import Champion
+from convlab.console import warn
 from convlab.errors import ConvlabError
-from convlab.gate import Condition, Gate, judge
+from convlab.exporting.checked import images_of
+from convlab.exporting.formats import NotExportable
+from convlab.gate import Calibration, Condition, Gate, judge
 from convlab.latency import median_ms
 from convlab.pairing import pair
 from convlab.project import project_dir
@@ -50,9 +54,14 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
         if history and results.read([history[-1].directory])[0].lineage == run.lineage:
             return Outcome([], history[-1], _register(history[-1], history[-1].directory))
         complete_model.write(run.directory, staged)
+        try:
+            complete_model.add_onnx(staged, images_of(run.directory))
+        except NotExportable as error:
+            warn(f"{error} Predictions by the champion start with torch instead, which takes longer")
         pairing = pair(history[-1], run, labels, probabilities.argmax(1) == labels) if history else None
         latency_ms = median_ms(complete_model.load(staged))
-        conditions = judge(gate, run.metric("test/acc"), run.metric("test/ece"), latency_ms, pairing)
+        calibration = Calibration(run.metric("test/ece"), error_by_chance(probabilities))
+        conditions = judge(gate, run.metric("test/acc"), calibration, latency_ms, pairing)
         if not all(condition.passed for condition in conditions):
             return Outcome(conditions)
         champion = champions.next_champion(run.data, run.name)

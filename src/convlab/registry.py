@@ -8,7 +8,6 @@ the convlab package that loads it (pyfunc.py), and the requirements of both. No 
 import hashlib
 import logging
 import os
-import tempfile
 import textwrap
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -18,18 +17,18 @@ import pandas as pd
 
 # an unreachable server is told of within seconds, not minutes
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from mlflow import MlflowClient, pyfunc
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow import MlflowClient, artifacts, pyfunc
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
+from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
-from mlflow.types.schema import ColSpec, DataType, Map, Schema
 from sqlalchemy.exc import SQLAlchemyError
 
 from convlab import tracking
 from convlab.errors import ConvlabError
 from convlab.latency import example_image
+from convlab.logged_model import LOADER, SIGNATURE, log
 from convlab.preprocessing import Preprocessing
 from convlab.runs import read_card
 
@@ -41,10 +40,6 @@ REQUIREMENTS = (
     *("hydra-core", "mlflow", "numpy", "pandas", "pillow"),
     *("safetensors", "timm", "torch", "torchvision"),
 )  # what pyfunc.py imports, and what builds its networks
-SIGNATURE = ModelSignature(
-    Schema([ColSpec(DataType.binary, "image")]),
-    Schema([ColSpec(DataType.string, "class"), ColSpec(Map(DataType.double), "probabilities")]),
-)
 
 
 def model_name(data: str) -> str:
@@ -68,7 +63,7 @@ def set_champion(
         version = _version(client, name, digest)
         if version is None:
             run_id = run_id if run_id and _knows(client, run_id) else None
-            model_id = _upload(client, directory, experiment_id, run_id)
+            model_id = _upload(directory, experiment_id, run_id)
             _ensure_registered(client, name, data)
             created = client.create_model_version(
                 name,
@@ -89,32 +84,40 @@ def set_champion(
     return f"{name}, version {version}"
 
 
-def _upload(client: MlflowClient, directory: Path, experiment_id: str, run_id: str | None) -> str:
+def download(uri: str, folder: Path) -> Path:
+    """Put the model that `models:/...` means into `folder`; returns the complete model in it.
+
+    Raises ConvlabError when the registry does not know it or doesn't answer, or if it is none of convlab's.
+    """
+    where = tracking.uri()
+    try:
+        found = artifacts.download_artifacts(uri, None, None, str(folder), where, where)
+        flavor = Model.load(found).flavors.get("python_function", {})
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = textwrap.shorten(str(error) or type(error).__name__, 200).rstrip(".")
+        raise ConvlabError(f"--model {uri}: not to be had from MLflow at {where}: {reason}.") from error
+    if flavor.get("loader_module") != LOADER:
+        raise ConvlabError(f"--model {uri}: no model that `convlab promote` registered.")
+    return Path(found) / str(flavor["data"])
+
+
+def _upload(directory: Path, experiment_id: str, run_id: str | None) -> str:
     """Log `directory` as an MLflow model; returns the model's id."""
-    logged = client.create_logged_model(experiment_id, ALIAS, run_id)
     preprocessing = Preprocessing.from_dict(read_card(directory)["preprocessing"])
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "model"
+
+    def write(target: Path, model: Model) -> None:
         pyfunc.save_model(
             target,
-            loader_module="convlab.pyfunc",
+            loader_module=LOADER,
             data_path=str(directory),
             code_paths=[str(Path(__file__).parent)],
             signature=SIGNATURE,
             input_example=pd.DataFrame({"image": [example_image(preprocessing)]}),
             pip_requirements=[f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS],
-            mlflow_model=Model(
-                artifact_path=logged.artifact_location,
-                run_id=run_id,
-                model_uuid=logged.model_id,
-                model_id=logged.model_id,
-            ),
+            mlflow_model=model,
         )
-        client.log_model_artifacts(logged.model_id, str(target))
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    if run_id is not None:
-        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    return str(logged.model_id)
+
+    return log(ALIAS, experiment_id, run_id, write)
 
 
 def _version(client: MlflowClient, name: str, digest: str) -> str | None:

@@ -1,6 +1,11 @@
 """`convlab predict` gives the numbers that evaluation measured, and ImageNet's classes by whole networks."""
 
+import base64
+import csv
+import io
 import json
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +13,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from sample_runs import copy_runs
 
 from convlab import prediction, runs
 from convlab.bottleneck.backbone import Backbone
@@ -178,6 +184,100 @@ class TestWholeNetworks:
             torch.testing.assert_close(predictor(photos[:2]), network(images).softmax(1))
 
 
+class TestMany:
+    """Photos from anywhere, by a network on vectors."""
+
+    @pytest.fixture(autouse=True)
+    def _head(self, project, trained):
+        copy_runs(trained, project, "head")
+
+    def test_a_folder_an_address_and_standard_input_give_the_same(
+        self, project, photos, site, monkeypatch, capsys
+    ):
+        content = photos[0].read_bytes()
+        (project / "folder").mkdir()
+        (project / "folder" / "a.jpg").write_bytes(content)
+        site.files["a.jpg"] = content
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        found = json_of(
+            capsys, photos[0], "folder", "fold*/*.jpg", f"{site.url}/a.jpg", "-", "--model", "head"
+        )
+        assert [each["path"] for each in found] == [
+            *(str(photos[0]), "folder/a.jpg", "folder/a.jpg", f"{site.url}/a.jpg", "standard input"),
+        ]
+        assert all(each["classes"] == found[0]["classes"] for each in found)
+
+    def test_bytes_that_are_no_image_are_named_by_where_they_came_from(
+        self, photos, site, monkeypatch, capsys
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"<html>")))
+        site.files["page"] = b"<html>"
+        words = ["-", f"{site.url}/page", f"{site.url}/none.jpg", str(photos[0]), "--csv", "--model", "head"]
+        assert predict.run(words) == 1
+        printed = capsys.readouterr()
+        unknown = "not an image of a known kind (JPEG, PNG, BMP, GIF, WEBP, TIFF)"
+        assert len(printed.out.splitlines()) == 2
+        assert printed.err.splitlines() == [
+            f"convlab predict: standard input: {unknown}",
+            f"convlab predict: {site.url}/page: {unknown}",
+            f"convlab predict: {site.url}/none.jpg: the server answered 404 Not Found",
+        ]
+
+    def test_csv_has_a_line_a_photo(self, project, photos, capsys):
+        words = [*map(str, photos[:40]), "--model", "head"]
+        found = json_of(capsys, *words)
+        assert predict.run([*words, "--csv"]) == 0
+        lines = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+        assert lines[0] == ["path", "class_1", "probability_1", "class_2", "probability_2"]
+        assert len(lines) == 41
+        for line, photo in zip(lines[1:], found, strict=True):
+            first, second = photo["classes"]
+            assert line[0] == photo["path"]
+            assert (line[1], float(line[2])) == (first["class"], first["probability"])
+            assert (line[3], float(line[4])) == (second["class"], second["probability"])
+
+    def test_none_that_can_be_read(self, project, capsys):
+        assert predict.run(["nothing.jpg", "--model", "head", "--csv"]) == 1
+        printed = capsys.readouterr()
+        assert printed.out == "path\n"
+        assert printed.err == "convlab predict: nothing.jpg: there is no such file\n"
+
+    def test_a_sheet_shows_each_photo_and_its_classes(self, project, capsys):
+        """Read back from the page: the thumbnails' pixels, the escaped names, the bars' widths."""
+        Image.new("RGB", (1000, 500), "red").save(project / "<red> & wide.png")
+        Image.new("L", (28, 28), 200).save(project / "small.png")
+        words = ["<red> & wide.png", "small.png", "--model", "head", "--top", "1"]
+        found = json_of(capsys, *words, "--sheet", "out.html")
+        page = (project / "out.html").read_text()
+        assert "&lt;red&gt; &amp; wide.png" in page
+        assert "<red>" not in page
+        assert re.findall(r"(?:src|href)=\"(?!data:)", page) == []
+        thumbnails = []
+        for encoded in re.findall(r"data:image/jpeg;base64,([^\"]+)", page):
+            with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
+                thumbnails.append((image.size, image.mode, image.convert("RGB").getpixel((5, 5))))
+        assert [(size, mode) for size, mode, _ in thumbnails] == [((320, 160), "RGB"), ((28, 28), "L")]
+        assert np.abs(np.array([pixel for _, _, pixel in thumbnails]) - [[255, 0, 0], [200] * 3]).max() < 4
+        widths = [float(width) for width in re.findall(r"width:([\d.]+)%\"></i>", page)]
+        assert widths == [pytest.approx(100 * each["classes"][0]["probability"], abs=0.006) for each in found]
+
+
+def test_a_colour_photo_is_grey_for_a_network_of_digits(project, trained, capsys):
+    """0.299 red + 0.587 green + 0.114 blue (ITU-R 601), so that its grey copy is predicted the same."""
+    copy_runs(trained, project, "lenet5")
+    colour = np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    Image.fromarray(colour).save(project / "colour.png")
+    grey = (colour @ [0.299, 0.587, 0.114]).round().astype(np.uint8)
+    Image.fromarray(grey).save(project / "grey.png")
+    assert predict.run(["colour.png", "grey.png", "--model", "lenet5", "--json"]) == 0
+    printed = capsys.readouterr()
+    first, second = json.loads(printed.out)
+    assert [each["class"] for each in first["classes"]] == [each["class"] for each in second["classes"]]
+    for one, other in zip(first["classes"], second["classes"], strict=True):
+        assert one["probability"] == pytest.approx(other["probability"], abs=0.02)  # Pillow rounds otherwise
+    assert printed.err == ("convlab predict: 1 in colour, predicted in grey: the model is made for that\n")
+
+
 class TestMistakes:
     def test_a_broken_photo_does_not_stop_the_others(self, project, photos, capsys):
         words = ["experiment=patches_linear_head", "data=patches", *SMALL_BACKBONE]
@@ -196,6 +296,8 @@ class TestMistakes:
         [
             ([], "which photo"),
             (["a.jpg", "--top", "0"], "--top 0"),
+            (["a.jpg", "--json", "--csv"], "choose one of the two"),
+            (["a.jpg", "--sheet", "no/where.html"], "--sheet no/where.html: there is no folder no"),
             (
                 ["a.jpg", "--model", "nothing"],
                 "--model nothing: there is no run 'nothing'.*Backbones: inception_v3",

@@ -25,7 +25,8 @@ class Finetuned(nn.Module):
 
     Args:
         architecture: timm's name; its parts must run one after the other.
-        drop, keep: dropout before the head, as `LinearHead` has it.
+        drop: dropout before the head, as `LinearHead` has it.
+        keep: the probability to keep a value, in place of `drop`.
         options: further arguments of `timm.create_model`.
         cache_gib: memory for what the frozen part made of each image, by the image's content. Then it
             is computed once, image by image; right as long as images are not augmented. 0: no cache.
@@ -94,6 +95,10 @@ class Finetuned(nn.Module):
             found = self._run(self._frozen, image[None])[0]
             self._cache.add(key, found)
         return found.to(image.device)
+
+    def stop_caching(self) -> None:
+        """Keep nothing from now on: what is predicted does not come again."""
+        self._cache = _Cache(0)
 
     def _forget(self, *_: Any) -> None:
         self._cache.clear()

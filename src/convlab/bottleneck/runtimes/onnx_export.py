@@ -9,10 +9,15 @@ import json
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convlab.bottleneck.atomic import atomic_file
 from convlab.bottleneck.runtimes.work import Work
 from convlab.project import state_dir
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from torch import Tensor, nn
 
 FORMAT = 1  # raise it when the code below exports otherwise
 INPUT, OUTPUT = "pixels", "vectors"
@@ -32,22 +37,30 @@ def onnx_path(work: Work) -> Path:
 
 def exported(work: Work) -> Path:
     """The ONNX file, made if it isn't there."""
+    path = onnx_path(work)
+    if not path.is_file():
+        content = export(work.network, work.example(2), OUTPUT).SerializeToString()
+        with atomic_file(path) as file:
+            file.write(content)
+    return path
+
+
+def export(network: "nn.Module", example: "Tensor", output: str) -> "ModelProto":
+    """`network` from INPUT, of the kind of `example` but with any n, to what is called `output`."""
     import torch
 
-    path = onnx_path(work)
-    if path.is_file():
-        return path
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's exporter about torch's own deprecations
         program = torch.onnx.export(
-            work.network,
-            (work.example(2),),
+            network,
+            (example,),
             input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
+            output_names=[output],
+            dynamic_shapes={INPUT: {0: torch.export.Dim("n")}},
             verbose=False,
         )
     assert program is not None  # as the older exporter, which writes the file itself, returns
-    with atomic_file(path) as file:
-        file.write(program.model_proto.SerializeToString())
-    return path
+    model = program.model_proto
+    for node in model.graph.node:
+        node.ClearField("metadata_props")  # names files of the machine that exported
+    return model
