@@ -10,15 +10,15 @@ from scipy.stats import binomtest
 
 from convlab.errors import ConvlabError
 from convlab.evaluation import measure
-from convlab.gate import Gate, Pairing, judge
+from convlab.gate import Calibration, Gate, Pairing, judge
 from convlab.model_card import Licences
 
 CONF = Path(__file__).parents[1] / "conf"
 GATE = Gate(min_accuracy=0.9, alpha=0.05, max_calibration_error=0.1, max_latency_ms=50)
 
 
-def failed(accuracy=0.95, calibration_error=0.05, latency_ms=10.0, pairing=None):
-    conditions = judge(GATE, accuracy, calibration_error, latency_ms, pairing)
+def failed(accuracy=0.95, calibration=(0.05, 0.0), latency_ms=10.0, pairing=None):
+    conditions = judge(GATE, accuracy, Calibration(*calibration), latency_ms, pairing)
     return {condition.name: condition.shortfall for condition in conditions if not condition.passed}
 
 
@@ -27,14 +27,18 @@ def pairing(only_candidate, only_champion, num_images=200):
 
 
 def test_a_bound_itself_passes():
-    assert failed(accuracy=0.9, calibration_error=0.1, latency_ms=50.0) == {}
+    assert failed(accuracy=0.9, calibration=(0.125, 0.025), latency_ms=50.0) == {}
 
 
 @pytest.mark.parametrize(
     ("measured", "shortfall"),
     [
         ({"accuracy": 0.8765}, "accuracy 87.65% is 2.35 points below the 90.00% required"),
-        ({"calibration_error": 0.1234}, "calibration error 12.34% is 2.34 points above the 10.00% required"),
+        (
+            {"calibration": (0.1534, 0.03)},
+            "calibration error 15.34%, of which chance explains 3.00%, is 2.34 points above the 10.00% "
+            "required",
+        ),
         ({"latency_ms": 61.25}, "latency 61.2 ms is 11.2 ms above the 50 ms required"),
         (
             {"pairing": pairing(1, 9)},
@@ -48,7 +52,7 @@ def test_a_refusal_says_by_how_much(measured, shortfall):
 
 
 def test_what_is_not_a_number_does_not_pass():
-    assert set(failed(math.nan, math.nan, math.nan)) == {"accuracy", "calibration error", "latency"}
+    assert set(failed(math.nan, (math.nan, 0.0), math.nan)) == {"accuracy", "calibration error", "latency"}
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,14 @@ class Pairing:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """A calibration error, and what chance alone gives on these images (`calibration.error_by_chance`)."""
+
+    error: float
+    by_chance: float
+
+
+@dataclass(frozen=True)
 class Condition:
     """One condition: what was found, what is needed, and, where it failed, by how much."""
 
@@ -72,26 +80,36 @@ class Condition:
 
 
 def judge(
-    gate: Gate, accuracy: float, calibration_error: float, latency_ms: float, pairing: Pairing | None
+    gate: Gate, accuracy: float, calibration: Calibration, latency_ms: float, pairing: Pairing | None
 ) -> list[Condition]:
     """Each condition of `gate` in turn; without a champion before, there is none to compare with."""
     conditions = [
-        _bound("accuracy", accuracy, gate.min_accuracy, least=True),
-        _bound("calibration error", calibration_error, gate.max_calibration_error, least=False),
+        _accuracy(accuracy, gate.min_accuracy),
+        _calibration(calibration, gate.max_calibration_error),
         _latency(latency_ms, gate.max_latency_ms),
     ]
     return conditions if pairing is None else [*conditions, _compared(pairing, gate.alpha)]
 
 
-def _bound(name: str, value: float, bound: float, least: bool) -> Condition:
-    short = bound - value if least else value - bound
+def _accuracy(accuracy: float, bound: float) -> Condition:
     return Condition(
-        name,
-        f"{value:.2%}",
-        f"at {'least' if least else 'most'} {bound:.2%}",
-        short <= 0,  # not a number fails
-        f"{name} {value:.2%} is {100 * short:.2f} points {'below' if least else 'above'} the "
-        f"{bound:.2%} required",
+        "accuracy",
+        f"{accuracy:.2%}",
+        f"at least {bound:.2%}",
+        accuracy >= bound,  # not a number fails, here and below
+        f"accuracy {accuracy:.2%} is {100 * (bound - accuracy):.2f} points below the {bound:.2%} required",
+    )
+
+
+def _calibration(calibration: Calibration, bound: float) -> Condition:
+    beyond = calibration.error - calibration.by_chance
+    return Condition(
+        "calibration error",
+        f"{calibration.error:.2%}, {calibration.by_chance:.2%} of it chance",
+        f"at most {bound:.2%} beyond chance",
+        beyond <= bound,
+        f"calibration error {calibration.error:.2%}, of which chance explains {calibration.by_chance:.2%}, "
+        f"is {100 * (beyond - bound):.2f} points above the {bound:.2%} required",
     )
 
 
