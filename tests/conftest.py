@@ -40,6 +40,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the evaluated runs of `sample_runs`: to be copied from, not changed."""
+    from sample_runs import train_all
+
+    directory = tmp_path_factory.mktemp("trained")
+    shutil.copytree(ROOT / "conf", directory / "conf")
+    (directory / "data").symlink_to(ROOT / "assets" / "sample")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONVLAB_PROJECT", str(directory))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # Lightning's logger sets it
+        patch.chdir(directory)
+        train_all()
+    return directory
+
+
 @pytest.fixture
 def mirror() -> str:
     """The mirror of the published data that the caller's environment names; the test is skipped without."""

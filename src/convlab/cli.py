@@ -14,10 +14,15 @@ from pathlib import Path
 from convlab import __version__
 from convlab.errors import ConvlabError
 
-VERBS = (
-    *("fetch", "mirror", "features", "train", "evaluate", "predict"),
-    *("visualize", "compare", "promote", "rollback", "summary", "size", "ui"),
-)
+GROUPS = {
+    "Data": ("fetch", "mirror", "features"),
+    "Training": ("train", "sweep", "cv"),
+    "Results": ("evaluate", "compare", "visualize", "ui"),
+    "Models": ("promote", "rollback", "predict", "export", "serve"),
+    "On paper": ("summary", "size"),
+    "This machine": ("doctor", "completion"),
+}
+VERBS = tuple(verb for group in GROUPS.values() for verb in group)
 INTRODUCTION = """convlab: the reproducible path from images to a compared, understood classifier.
 
 usage: convlab <verb> [arguments]        convlab <verb> --help teaches each
@@ -78,7 +83,9 @@ def _docstring(verb: str) -> str:
 
 
 def _overview() -> str:
-    lines = [f"  {verb:<10} {_docstring(verb).splitlines()[0]}" for verb in VERBS]
+    lines = []
+    for title, verbs in GROUPS.items():
+        lines += ["", title, *(f"  {verb:<10} {_docstring(verb).splitlines()[0]}" for verb in verbs)]
     return INTRODUCTION + "\n".join(lines) + "\n" + CLOSING.rstrip()
 
 

@@ -1,0 +1,1 @@
+"""A trained network behind HTTP: a page for people, JSON for programs."""

@@ -1,0 +1,96 @@
+"""The model that is served, and what it is."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from convlab import champions, named_model, runs
+from convlab.errors import ConvlabError
+from convlab.onnx_model import OnnxPredictor
+
+if TYPE_CHECKING:
+    from convlab.prediction import Predictor
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from; None where that is not known.
+
+    data: the data set's name. data_hash, weights_hash: sha256 hex.
+    """
+
+    run: str | None = None
+    data: str | None = None
+    data_hash: str | None = None
+    weights_hash: str | None = None
+
+
+class Served:
+    """What `--model` means, ready to predict; raises ConvlabError as `named_model.load` does.
+
+    A champion predicts by its ONNX export; its layers are looked into with torch (`network`).
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        directory = named_model.complete(name)  # a registered model is downloaded by it: once
+        self._source = name if directory is None else str(directory)
+        self._predictor = named_model.quickest(self._source)
+        self.preprocessing, self.classes = self._predictor.preprocessing, list(self._predictor.classes)
+        self.origin = _origin(name, directory)
+
+    def pixels(self, content: bytes) -> NDArray[np.uint8]:
+        """uint8 c h w of an image file's bytes; raises UnreadableImage."""
+        return np.asarray(self._predictor.pixels(content))
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """n num_classes from uint8 n c h w."""
+        if isinstance(self._predictor, OnnxPredictor):
+            return self._predictor.probabilities(images)
+        import torch
+
+        return self._predictor.probabilities(torch.from_numpy(images)).numpy()
+
+    @property
+    def unexplainable(self) -> str | None:
+        """Why there is no `network`; None if there is one."""
+        if named_model.exported(self._source) is None:
+            return None
+        return "an exported model can't be looked into. Serve the run or the champion that it was made from."
+
+    @cached_property
+    def network(self) -> "Predictor":
+        """The same as torch computes it, if `unexplainable` is None; loaded when first asked for."""
+        if isinstance(self._predictor, OnnxPredictor):
+            return named_model.load(self._source)
+        return self._predictor
+
+
+def _origin(name: str, directory: Path | None) -> Origin:
+    if directory is None and (file := named_model.exported(name)) is not None:
+        return Origin(weights_hash=hashlib.sha256(file.read_bytes()).hexdigest())
+    if directory is None:
+        run_dir = named_model.run(name)
+        if run_dir is None:  # a published backbone
+            return Origin()
+        directory = run_dir / "model"
+    card: dict[str, Any] = runs.read_card(directory)
+    return Origin(card["name"], _data(name), card["lineage"]["data_hash"], card["weights"][card["selected"]])
+
+
+def _data(name: str) -> str | None:
+    """The data set's name, which a complete model does not say itself."""
+    word, _, data = name.partition("/")
+    if word == "champion":
+        return champions.champion(data or None).data
+    try:
+        settings = yaml.safe_load((runs.run_dir(name) / "config.yaml").read_text())
+    except ConvlabError:
+        return None
+    return str(settings["data"]["name"])
