@@ -5,7 +5,7 @@ SETUP := .venv/.set-up
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format repro ui bench bench-full clean
+.PHONY: help demo test test-slow check format repro ui docs bench bench-full clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ repro: $(SETUP) ## run the whole pipeline on the real data (downloads, or CONVLA
 ui: $(SETUP) ## browse the runs in MLflow at http://127.0.0.1:5000
 	@convlab ui
 
+docs: $(SETUP) ## build the documentation's site, links checked: site/index.html
+	@python docs/build_site.py
+
 bench: $(SETUP) ## measure against peers, half an hour: docs/performance.md
 	@for program in benchmarks/bench_*.py; do python $$program || exit 1; done
 	@python benchmarks/report.py
@@ -55,4 +58,4 @@ bench-full: $(SETUP) ## the same with five seeds of the slow ones, one and a hal
 	@python benchmarks/report.py
 
 clean: ## remove what the pipeline made, less data, runs and tracking (.convlab, reports, features)
-	@rm -rf .convlab reports features build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .convlab reports features build site .cache .pytest_cache .mypy_cache .ruff_cache

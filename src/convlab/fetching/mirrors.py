@@ -82,6 +82,11 @@ def read(location: str) -> dict[str, Entry]:
             f"the mirror has no readable manifest: {place}: {reason}. Correct CONVLAB_MIRROR (it names a "
             "folder or http(s) URL made with `convlab mirror`), or unset it to use the published URLs."
         ) from None
+    return parse(text, place)
+
+
+def parse(text: bytes, place: str) -> dict[str, Entry]:
+    """What the manifest `text`, found at `place`, lists. Raises ConvlabError if it is none."""
     try:
         manifest = json.loads(text)
         if manifest["version"] != VERSION:

@@ -75,6 +75,11 @@ class Run:
         return dict(settings or {})
 
     @cached_property
+    def settings(self) -> dict[str, str]:
+        """The configuration's leaves by their dotted paths, as text."""
+        return _flatten(self.config)
+
+    @cached_property
     def history(self) -> list[dict[str, float]]:
         """history.csv, one row an epoch, without the cells that are empty; [] where there is no file."""
         path = self.directory / "history.csv"
@@ -112,6 +117,20 @@ class Run:
                 f"{remedy(self.directory)}"
             )
         return labels, probabilities
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.metrics["per_class"])
+
+    @property
+    def confusion(self) -> NDArray[np.int64] | None:
+        """Counts k k of the test split, row: true class, column: predicted; None without predictions."""
+        if self.predictions is None:
+            return None
+        labels, probabilities = self.predictions
+        counts = np.zeros((len(self.classes), len(self.classes)), np.int64)
+        np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
+        return counts
 
     def row(self) -> dict[str, Any]:
         """What tables show: metrics in `section/key` names, shares from 0 to 1, None where unknown."""
@@ -196,6 +215,16 @@ def argument(directory: Path) -> str:
     if directory.parent == root / "runs":
         return directory.name
     return str(directory.relative_to(root) if directory.is_relative_to(root) else directory)
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, default=str)
+    return flat
 
 
 def _finite(value: float) -> float | None:

@@ -1,0 +1,87 @@
+"""Build the documentation's site: `make docs` writes site/index.html. A warning is an error.
+
+The pages are docs/ as it stands, README.md as their home, every verb's help, and for each room of
+src/convlab/ its signatures and docstrings, read without importing the code. They are brought together in
+build/docs/, since links in README.md are for a reader of the repository, whose folders the site lacks.
+
+Zensical is what goes on of MkDocs and its Material theme, which are no longer developed.
+"""
+
+import argparse
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from convlab.cli import VERBS
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "convlab"
+STAGED = ROOT / "build" / "docs"
+HOME_LINKS = {"](docs/": "](", "](assets/sample/README.md)": "](sample.md)"}
+
+
+def main() -> int:
+    """Bring the pages together and build them; the exit status is Zensical's."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--serve", action="store_true", help="show them at http://127.0.0.1:8000 instead")
+    stage()
+    config = ["--config-file", str(ROOT / "zensical.toml")]
+    if parser.parse_args().serve:
+        command = ["serve", *config, "--dev-addr", "127.0.0.1:8000"]
+    else:
+        command = ["build", *config, "--clean", "--strict"]
+    done = subprocess.run(
+        [sys.executable, "-m", "zensical", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    print(done.stderr.partition("Traceback")[0], end="", file=sys.stderr)  # that it stops is no surprise
+    return done.returncode
+
+
+def stage() -> None:
+    """Write build/docs/ anew."""
+    shutil.rmtree(STAGED, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", STAGED, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    home = (ROOT / "README.md").read_text()
+    for link, target in HOME_LINKS.items():
+        home = home.replace(link, target)
+    (STAGED / "index.md").write_text(home)
+    shutil.copy(ROOT / "assets" / "sample" / "README.md", STAGED / "sample.md")
+    for page in STAGED.rglob("*.md"):  # what a fence says to the tests is not for Python-Markdown
+        page.write_text(page.read_text().replace("```bash slow\n", "```bash\n"))
+    (STAGED / "api").mkdir()
+    for room in rooms():
+        (STAGED / "api" / f"{room}.md").write_text(commands() if room == "pipeline" else reference(room))
+
+
+def rooms() -> list[str]:
+    """The folders of the package, and `convlab` for the files that lie in none."""
+    return ["convlab", *sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))]
+
+
+def reference(room: str) -> str:
+    """A page with every module of a room."""
+    files = sorted(PACKAGE.glob("*.py") if room == "convlab" else (PACKAGE / room).rglob("*.py"))
+    parts = [path.relative_to(PACKAGE).with_suffix("").parts for path in files]
+    modules = [".".join(("convlab", *each)) for each in parts if not each[-1].startswith("__")]
+    if room == "convlab":
+        heading = "# convlab: single files"
+    else:
+        options = "{members: false, show_root_heading: false}"
+        heading = f"# convlab.{room}\n\n::: convlab.{room}\n    options: {options}"
+    return "\n\n".join([heading, *(f"::: {module}" for module in modules)]) + "\n"
+
+
+def commands() -> str:
+    """A page with each verb's help, as `convlab <verb> --help` prints it."""
+    texts = [f"## {verb}\n\n```text\nconvlab {verb}: {docstring(verb)}\n```" for verb in VERBS]
+    return "\n\n".join(["# The command line", *texts]) + "\n"
+
+
+def docstring(verb: str) -> str:
+    return ast.get_docstring(ast.parse((PACKAGE / "pipeline" / f"{verb}.py").read_text())) or ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The documentation: links as a reader of the repository follows them, and the site of `make docs`."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "assets" / "sample" / "README.md", *ROOT.glob("docs/**/*.md")])
+
+
+def load_site() -> ModuleType:
+    """docs/build_site.py, which is a program and in no package."""
+    spec = importlib.util.spec_from_file_location("docs_site", ROOT / "docs" / "build_site.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def prose(page: Path) -> str:
+    """A page without its code, where brackets are no links and # no headings."""
+    text = re.sub(r"^( *)```.*?^\1```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^(    |\t).*$", "", text, flags=re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls a page's headings: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            dead.append(target)
+    assert not dead
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    site = load_site()
+    nav = set(_files(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]))
+    staged = {str(page.relative_to(ROOT / "docs")) for page in PAGES if page.is_relative_to(ROOT / "docs")}
+    assert nav == staged | {"index.md", "sample.md"} | {f"api/{room}.md" for room in site.rooms()}
+
+
+def _files(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for each in nav.values() if isinstance(nav, dict) else nav:
+            yield from _files(each)
+
+
+def test_a_reference_page_has_every_module() -> None:
+    site = load_site()
+    page = site.reference("bottleneck")
+    modules = re.findall(r"^::: (\S+)$", page, re.MULTILINE)
+    assert modules[0] == "convlab.bottleneck"
+    assert {"convlab.bottleneck.cache", "convlab.bottleneck.runtimes.choice"} <= set(modules)
+    assert len(modules) == len(set(modules))
+    assert "::: convlab.cli" in site.reference("convlab")
+
+
+class Resources(HTMLParser):
+    """What a browser would load for a page by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+        value = dict(attrs).get(names.get(tag, ""))
+        if value and dict(attrs).get("rel") not in ("canonical", "next", "prev"):
+            self.found.append(value)
+
+
+@pytest.mark.timeout(300)
+def test_the_site_is_built_and_loads_nothing_from_the_network() -> None:
+    done = subprocess.run([sys.executable, "docs/build_site.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = sorted((ROOT / "site").rglob("*.html"))
+    assert ROOT / "site" / "index.html" in pages
+    for page in pages:
+        resources = Resources()
+        resources.feed(page.read_text())
+        assert resources.found
+        for each in resources.found:
+            assert not re.match(r"(https?:)?//", each), (page, each)
+    home = (ROOT / "site" / "index.html").read_text()
+    assert 'href="how-to/mirrors.html"' in home
+    reference = (ROOT / "site" / "api" / "report.html").read_text()
+    assert 'id="convlab.report.comparison.compare"' in reference
+    assert "McNemar" in reference
