@@ -1,12 +1,15 @@
 """What a run leaves in MLflow: a real SQLite database, and a real server."""
 
+import base64
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+import zlib
 
 import pytest
 
@@ -40,8 +43,12 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
     run = run_of(run_dir)
     assert run.info.run_id == first.info.run_id
     assert (run.info.run_name, run.info.status) == ("one", "FINISHED")
-    assert run.data.params["optimizer.lr"] == "0.05"
+    assert run.data.params["lr"] == "0.05"
     assert run.data.params["model.hidden"] == "8"
+    assert "system/cpu_utilization_percentage" in run.data.metrics
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"**Test accuracy {100 * run.data.metrics['test/acc']:.2f} %** (95 % interval ")
+    assert "convlab evaluate one" in note
     metrics = json.loads((run_dir / "metrics.json").read_text())
     assert run.data.metrics["test/acc"] == metrics["test"]["acc"]
     assert {"train/loss", "train/acc", "val/loss", "test/loss", "test_class/3"} <= set(run.data.metrics)
@@ -63,17 +70,49 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
         "figures/confusion.png",
         "figures/curves.png",
         "figures/mistakes.png",
-        "model/model.json",
-        "model/raw.safetensors",
     }
     assert (project / "mlflow.db").is_file()
     kind = tracking.client().get_experiment_by_name("convlab").tags["mlflow.experimentKind"]
     assert kind == "custom_model_development"
+    assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
     assert not (project / "mlruns").exists()
+
+    loads = tracking.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
 
     train(settings("trainer.max_epochs=3", "resume=latest"), run_dir)
     assert run_of(run_dir).info.run_id == run.info.run_id
     assert len(tracking.client().get_metric_history(run.info.run_id, "val/acc")) == 3
+    more = tracking.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
+    assert [load.step for load in more] == list(range(len(more)))
+    assert len(more) > len(loads) > 0
+
+
+def test_a_failing_training_leaves_no_thread_behind(project):
+    run_id = tracking.start("convlab", "one", {})
+
+    def fail():
+        with tracking.system_metrics(run_id, going_on=False):
+            assert [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+    memory = tracking.client().get_run(run_id).data.metrics["system/system_memory_usage_percentage"]
+    assert 0 < memory <= 100
+
+
+def test_an_experiment_of_before_gets_the_columns_that_matter(project):
+    made = tracking.client().create_experiment("old")
+    assert tracking.experiment_id("old") == made
+    saved = json.loads(tracking.client().get_experiment(made).tags["mlflow.sharedViewState.results"])
+    kind, state = saved["state"].split(";")
+    assert kind == "deflate"
+    columns = json.loads(zlib.decompress(base64.b64decode(state)))["selectedColumns"]
+    assert columns[0] == "metrics.`test/acc`"
+    assert tracking.table_url("http://127.0.0.1:5000", "old").endswith(
+        f"/#/experiments/{made}/runs?workflowType=machine_learning&viewStateShareKey=results"
+    )
 
 
 def test_class_names_of_any_kind_are_recorded(project):
@@ -105,6 +144,12 @@ class TestBatchedLogger:
         logger.finalize("success")
         assert self.history(run_id) == expected
         assert tracking.client().get_run(run_id).info.status == "FINISHED"
+
+    def test_names_are_short_and_a_rate_that_all_parameters_share_is_told_once(self, project):
+        run_id = tracking.start("convlab", "one", {})
+        logger = tracking.lightning_logger(run_id, "convlab")
+        logger.log_metrics({"lr-AdamW/pg1": 0.5, "lr-AdamW/pg2": 0.5, "lr-AdamW/pg3": 0.25, "epoch": 0}, 0)
+        assert tracking.client().get_run(run_id).data.metrics == {"train/lr": 0.5, "train/lr_3": 0.25}
 
     def test_a_failure_writes_what_was_pending(self, project):
         run_id = tracking.start("convlab", "one", {})

@@ -1,34 +1,41 @@
-"""MLflow, as a sink: the only file that imports it. Nothing reads results back from here.
+"""MLflow, as a sink: runs and what belongs to them. Nothing reads results back from here.
 
 Runs go to `sqlite:///<project>/mlflow.db`, their files to `<project>/mlartifacts/`, unless
 MLFLOW_TRACKING_URI names another database or server.
 """
 
+import base64
+import json
 import logging
 import os
 import platform
 import re
 import time
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock
 
-from convlab import runs
+from convlab import run_page, runs
 from convlab.project import home_dir, state_dir
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, Experiment, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import (
     MLFLOW_GIT_COMMIT,
     MLFLOW_GIT_DIRTY,
     MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NOTE,
     MLFLOW_SOURCE_NAME,
     MLFLOW_SOURCE_TYPE,
 )
@@ -36,10 +43,14 @@ from pytorch_lightning.loggers import MLFlowLogger
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
+logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
 
 UI_ADDRESS = "http://127.0.0.1:5000"
 FLUSH_EVERY_S = 2.0  # what a kill can lose of the curves; going on from a checkpoint logs them again
 MAX_METRICS = 1000  # that MLflow takes at a time
+SAMPLED_EVERY_S = 2.0  # the machine's load; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets it, too
+VIEW = "results"  # the saved view with the columns that matter
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 
 
 def uri() -> str:
@@ -61,13 +72,26 @@ def experiment_id(name: str) -> str:
     with FileLock(lock):
         found = client().get_experiment_by_name(name)
         if found is not None:
+            _ensure_view(found)
             return str(found.experiment_id)
         # A server keeps artifacts where it was told to; a database alone has to be told.
         local = uri().startswith(("sqlite", "postgresql", "mysql", "mssql"))
         location = (home_dir() / "mlartifacts" / name).as_uri() if local else None
         # the interface opens with runs and metrics, not with its pages for language models
-        tags = {"mlflow.experimentKind": "custom_model_development"}
+        tags = {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: _view()}
         return str(client().create_experiment(name, artifact_location=location, tags=tags))
+
+
+def _ensure_view(experiment: Experiment) -> None:
+    """An experiment of before, or one whose view another version made, gets the present one."""
+    if experiment.tags.get(VIEW_TAG) != _view():
+        client().set_experiment_tag(experiment.experiment_id, VIEW_TAG, _view())
+
+
+def _view() -> str:
+    """The columns of the runs' table as MLflow's interface saves them: JSON, its state deflated."""
+    state = base64.b64encode(zlib.compress(json.dumps(run_page.VIEW).encode())).decode()
+    return json.dumps({"name": "Results", "createdAt": 0, "updatedAt": 0, "state": f"deflate;{state}"})
 
 
 def start(experiment: str, name: str, tags: dict[str, Any], parent_id: str | None = None) -> str:
@@ -108,7 +132,9 @@ class BatchedLogger(MLFlowLogger):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         now = int(time.time() * 1000)
-        self._pending += [Metric(name, float(value), now, step or 0) for name, value in metrics.items()]
+        self._pending += [
+            Metric(name, float(value), now, step or 0) for name, value in _named(metrics).items()
+        ]
         if time.monotonic() - self._flushed_at > FLUSH_EVERY_S:
             self.flush()
 
@@ -124,28 +150,49 @@ class BatchedLogger(MLFlowLogger):
         super().finalize(status)
 
 
+def _named(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Lightning's `epoch` left out, and its `lr-AdamW/pg1` as `train/lr`: the names lead MLflow's charts.
+
+    Further groups of parameters (`train/lr_2`, ...) are named where their rate is another.
+    """
+    named: dict[str, float] = {}
+    for name, value in metrics.items():
+        if not (rate := re.fullmatch(r"lr-\w+(?:/pg(\d+))?", name)):
+            named |= {} if name == "epoch" else {name: value}
+        elif rate[1] in (None, "1"):
+            named["train/lr"] = value
+        elif value != named.get("train/lr"):
+            named[f"train/lr_{rate[1]}"] = value
+    return named
+
+
 def lightning_logger(run_id: str, experiment: str) -> BatchedLogger:
     """Lightning's logger on a run that `start` began."""
     return BatchedLogger(experiment, tracking_uri=uri(), run_id=run_id)
 
 
 def log_params(run_id: str, config: dict[str, Any]) -> None:
-    """Every leaf of `config` as a parameter, by its dotted path. A resumed run keeps its first values."""
+    """What `run_page.parameters` makes of `config`. A resumed run keeps its first values."""
     known = client().get_run(run_id).data.params
-    params = [Param(key, str(value)) for key, value in _flat(config) if key not in known]
-    for first in range(0, len(params), 100):  # MLflow takes a hundred at a time
-        client().log_batch(run_id, params=params[first : first + 100])
+    params = [Param(key, value) for key, value in run_page.parameters(config).items() if key not in known]
+    client().log_batch(run_id, params=params)
 
 
-def log_metrics(run_id: str, metrics: dict[str, float]) -> None:
-    """Metrics by name; a character that MLflow refuses in a name (class names have any) becomes `_`."""
+def log_metrics(run_id: str, metrics: dict[str, float], model_id: str | None = None) -> None:
+    """Metrics by name, of the run and of its logged model.
+
+    A character that MLflow refuses in a name (class names have any) becomes `_`.
+    """
     now, accepted = int(time.time() * 1000), dict[str, float]()
     for name, value in metrics.items():
         plain = re.sub(r"[^A-Za-z0-9_./: -]", "_", name)
         while plain in accepted:
             plain += "_"
         accepted[plain] = value
-    client().log_batch(run_id, [Metric(name, value, now, 0) for name, value in accepted.items()])
+    entries = [
+        Metric(name, value, now, 0, model_id=model_id, run_id=run_id) for name, value in accepted.items()
+    ]
+    client().log_batch(run_id, entries)
 
 
 def log_files(run_id: str, paths: Iterable[Path], folder: str | None = None) -> None:
@@ -170,8 +217,31 @@ def _packages() -> list[str]:
 
 
 def set_tags(run_id: str, tags: dict[str, Any]) -> None:
-    for key, value in tags.items():
-        client().set_tag(run_id, key, str(value))
+    client().log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+
+def describe(
+    run_id: str, run_dir: Path, config: dict[str, Any], metrics: dict[str, Any] | None = None
+) -> None:
+    """Write the note on the run's page (see `run_page.note`), and which weights the run ended with."""
+    card = runs.read_card(run_dir / "model")
+    tags = {"weights_hash": card["weights"][card["selected"]]}
+    set_tags(run_id, tags | {MLFLOW_RUN_NOTE: run_page.note(run_dir, config, metrics)})
+
+
+@contextmanager
+def system_metrics(run_id: str, going_on: bool) -> Iterator[None]:
+    """Record the machine's load meanwhile, at least once; `going_on`: behind what the run has of it."""
+    psutil.cpu_percent()  # the share since the last call: the first one tells nothing
+    monitor = SystemMetricsMonitor(run_id, SAMPLED_EVERY_S, resume_logging=going_on, tracking_uri=uri())
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
+        monitor.collect_metrics()
+        monitor.publish_metrics(monitor.aggregate_metrics())
+        monitor.mlflow_logger.flush()
 
 
 def end(run_id: str, failed: bool = False) -> None:
@@ -182,14 +252,11 @@ def run_url(run_id: str) -> str:
     """Where a browser finds the run: on the tracking server, or on `convlab ui`."""
     server = uri() if uri().startswith("http") else UI_ADDRESS
     found = client().get_run(run_id).info
-    return f"{server.rstrip('/')}/#/experiments/{found.experiment_id}/runs/{run_id}"
+    page = f"/#/experiments/{found.experiment_id}/runs/{run_id}?workflowType=machine_learning"
+    return server.rstrip("/") + page
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    leaves: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            leaves += _flat(value, f"{prefix}{key}.")
-        else:
-            leaves.append((f"{prefix}{key}", value))
-    return leaves
+def table_url(server: str, experiment: str) -> str:
+    """Where a browser finds the experiment's runs, in the columns that matter."""
+    query = f"workflowType=machine_learning&viewStateShareKey={VIEW}"
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id(experiment)}/runs?{query}"

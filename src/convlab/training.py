@@ -4,7 +4,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ def train(
     run_dir: Path,
     parent_id: str | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    command: str | None = None,
 ) -> None:
     """Train as `config` says; afterwards `run_dir` holds what `runs.py` lists, less the evaluation.
 
+    command: what repeats it, for the record.
     Goes on from `checkpoints/last.ckpt` as `config["resume"]` allows, in the same MLflow run.
     Raises ConvlabError for settings that don't fit together.
     """
@@ -59,13 +61,14 @@ def train(
     run_dir.mkdir(parents=True, exist_ok=True)
     save(config, run_dir / "config.yaml")
     run_id = _open_tracking(config, run_dir, lineage, parent_id)
-    runs.update_state(run_dir, status="running", lineage=lineage, **runs.git_state())
+    runs.update_state(run_dir, status="running", lineage=lineage, command=command, **runs.git_state())
 
     history = History(run_dir / "history.csv")
     classifier = _classifier(config, network, len(data.classes))
     trainer = _trainer(config, run_dir, [*callbacks, history], run_id, len(data.train_dataloader()))
     try:
-        _fit(trainer, classifier, data, last)
+        with _system_metrics(config, run_id, going_on=last is not None):
+            _fit(trainer, classifier, data, last)
         seconds = history.seconds
         _finish(config, run_dir, data, lineage, history)
     except BaseException as error:
@@ -145,9 +148,7 @@ def _open_tracking(
         tracking.log_environment(run_id)
         data = config["data"]
         tracking.log_dataset(run_id, data["name"], data["module"]["dir"], lineage["data_hash"])
-    tracking.log_params(
-        run_id, {key: value for key, value in config.items() if key not in ("sweep", "resume")}
-    )
+    tracking.log_params(run_id, config)
     runs.update_state(run_dir, mlflow={"experiment": experiment, "run_id": run_id})
     return str(run_id)
 
@@ -279,13 +280,25 @@ def _weights(checkpoint: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
 
 
 def _record(config: dict[str, Any], run_dir: Path, run_id: str) -> None:
-    tracking = _tracking()
-    card = runs.read_card(run_dir / "model")
-    tracking.set_tags(run_id, {"weights_hash": card["weights"][card["selected"]]})
-    tracking.log_files(run_id, [run_dir / name for name in ("config.yaml", "model", "history.csv")])
+    from convlab import logged_model
+
+    tracking, experiment = _tracking(), config["logger"]["experiment"]
+    tracking.log_files(run_id, [run_dir / name for name in ("config.yaml", "history.csv")])
     tracking.log_files(run_id, [_chosen_checkpoint(config, run_dir)], "checkpoints")
     tracking.log_files(run_id, [run_dir / "curves.png"], "figures")
+    model_id = logged_model.log_run(run_dir, experiment, run_id)
+    runs.update_state(run_dir, mlflow={"experiment": experiment, "run_id": run_id, "model_id": model_id})
+    tracking.describe(run_id, run_dir, config)
     tracking.end(run_id)
+
+
+def _system_metrics(
+    config: dict[str, Any], run_id: str | None, going_on: bool
+) -> AbstractContextManager[None]:
+    if run_id is None or not config["logger"].get("system_metrics"):
+        return nullcontext()
+    recording: AbstractContextManager[None] = _tracking().system_metrics(run_id, going_on)
+    return recording
 
 
 def _tracking() -> Any:

@@ -1,12 +1,15 @@
 """Rank evaluated runs, say whether the best two differ, and write one report.
 
-usage: convlab compare [RUN...] [--metric NAME] [--out DIR] [--json]
+usage: convlab compare [RUN...] [--metric NAME] [--group SETTING] [--out DIR] [--json]
 
 RUN is a name under runs/ or a run's directory, a sweep's job for instance; without any, every run that
 has a metrics.json is compared. Runs on different data sets are never ranked against each other: each data
-set has a table of its own.
+set has a table of its own. So have cross-validations (`convlab cv`), by name or directory: mean accuracy over
+the folds with its 95 % interval.
 
   --metric NAME   rank by this: test/acc (default), test/loss, test/ece, val/acc or val/loss
+  --group SETTING also a row for each value of a setting: model, or a name in config.yaml (optimizer.lr),
+                  with the metric's mean and standard deviation over the runs that share it
   --out DIR       write comparison.json, comparison.csv, comparison.md and comparison.html to DIR
   --json          print what comparison.json would hold, and no table
 
@@ -31,7 +34,9 @@ of its configuration, data and weights.
 examples:
   convlab compare
   convlab compare lenet lenet5 --metric test/loss
+  convlab compare sweeps/2026-01-31_12-00-00/* --group optimizer.lr
   convlab compare sweeps/2026-01-31_12-00-00/* --out reports/sweep
+  convlab compare linear_head_cv mlp_head_cv
   convlab compare --json | python -m json.tool
 """
 
@@ -49,8 +54,10 @@ from rich.text import Text
 
 from convlab.console import console
 from convlab.errors import ConvlabError
-from convlab.report import results
+from convlab.report import cross_validations, results
 from convlab.report.comparison import METRICS, Comparison, DataSet, compare, show
+from convlab.report.cross_validations import CrossValidation
+from convlab.report.groups import by_setting
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 HEADINGS = (
@@ -58,7 +65,7 @@ HEADINGS = (
     *("raw %", "parameters", "epochs"),
 )
 DISPENSABLE = ("model", "epochs", "ece %", "minutes", "raw %", "parameters")  # in a narrow terminal
-WORDS = ("run", "model")  # set to the left; numbers to the right
+WORDS = ("run", "data", "model")  # set to the left; numbers to the right
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,31 +78,38 @@ def run(args: list[str]) -> int:
     parser = _Parser(prog="convlab compare", add_help=False, allow_abbrev=False)
     parser.add_argument("runs", nargs="*", metavar="RUN")
     parser.add_argument("--metric", choices=METRICS, default="test/acc")
+    parser.add_argument("--group", metavar="SETTING")
     parser.add_argument("--out", type=Path, metavar="DIR")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(args)
 
-    compared = compare(results.read(results.find(options.runs)), options.metric)
+    validated, names = cross_validations.take(options.runs)
+    found = results.find(names) if names or not validated else []
+    compared = compare(results.read(found), options.metric)
     if options.json:
-        print(_json(compared))
+        print(_json(compared, validated))
     else:
         for data in compared.data_sets:
             _print(data, options.metric)
+            if options.group:
+                _print_groups(data, options.metric, options.group)
+        if validated:
+            _print_validated(validated)
     if options.out:
-        _write(options.out, compared)
+        _write(options.out, compared, validated)
         if not options.json:
             console.print(f"Report: {options.out / 'comparison.html'}", markup=False)
     return 0
 
 
-def _write(directory: Path, compared: Comparison) -> None:
+def _write(directory: Path, compared: Comparison, validated: list[CrossValidation]) -> None:
     from convlab.report.page import page  # matplotlib: only when there is something to draw
 
     contents = {
-        "comparison.json": _json(compared) + "\n",
+        "comparison.json": _json(compared, validated) + "\n",
         "comparison.csv": _csv(compared),
-        "comparison.md": _markdown(compared),
-        "comparison.html": page(compared),
+        "comparison.md": _markdown(compared, validated),
+        "comparison.html": page(compared, validated),
     }
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
@@ -104,24 +118,29 @@ def _write(directory: Path, compared: Comparison) -> None:
         partial.replace(directory / name)
 
 
-def _json(compared: Comparison) -> str:
-    return json.dumps(compared.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+def _json(compared: Comparison, validated: list[CrossValidation]) -> str:
+    rows = {"cross_validations": [each.row() for each in validated]} if validated else {}
+    return json.dumps(compared.to_dict() | rows, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _csv(compared: Comparison) -> str:
     text = io.StringIO()
     rows = [row for data in compared.data_sets for row in data.rows()]
+    if not rows:  # cross-validations alone
+        return ""
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "substitutes": "; ".join(row["substitutes"])} for row in rows)
     return text.getvalue()
 
 
-def _markdown(compared: Comparison) -> str:
+def _markdown(compared: Comparison, validated: list[CrossValidation]) -> str:
     lines = ["# Comparison", "", f"Ranked by {compared.metric}, best first."]
-    for data in compared.data_sets:
-        headings, rows, notes = _tabulate(data, compared.metric)
-        lines += ["", f"## {data.title}", "", "| " + " | ".join(headings) + " |"]
+    tables = [(data.title, *_tabulate(data, compared.metric)) for data in compared.data_sets]
+    if validated:
+        tables.append(("Cross-validation", *_tabulate_validated(validated)))
+    for title, headings, rows, notes in tables:
+        lines += ["", f"## {title}", "", "| " + " | ".join(headings) + " |"]
         lines += ["|" + "|".join(" --- " if name in WORDS else " ---: " for name in headings) + "|"]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
         lines += [line for note in notes for line in ("", note)]
@@ -154,6 +173,29 @@ def _print(data: DataSet, metric: str) -> None:
     console.print()
 
 
+def _print_validated(validated: list[CrossValidation]) -> None:
+    headings, rows, notes = _tabulate_validated(validated)
+    table = _table(Text("Cross-validation", style="bold"), headings, rows, [])
+    table.width = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False)
+    console.print()
+
+
+def _print_groups(data: DataSet, metric: str, setting: str) -> None:
+    title = Text(f"{metric} by {setting}", style="bold")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    share = not metric.endswith("/loss")
+    form, scale = (".2f", 100) if share else (".4f", 1)
+    for heading in (setting, "runs", "mean %" if share else "mean", "std", "best", "best run"):
+        table.add_column(heading, justify="left" if heading in (setting, "best run") else "right")
+    for group in by_setting(data.ranked, metric, setting):
+        numbers = (show(value, form, scale) for value in (group.mean, group.std, group.best.metric(metric)))
+        table.add_row(Text(group.value), str(group.num_runs), *numbers, Text(group.best.name))
+    console.print(table)
+
+
 def _table(title: Text, headings: list[str], rows: list[list[str]], left_out: list[str]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     columns = [(k, name) for k, name in enumerate(headings) if name not in left_out]
@@ -180,6 +222,24 @@ def _tabulate(data: DataSet, metric: str) -> tuple[list[str], list[list[str]], l
     notes = [data.verdict.sentence] if data.verdict else []
     notes += [f"{mark} substitute: {words}" for words, mark in marks.items()]
     return [headings[k] for k in keep], [[row[k] for k in keep] for row in rows], notes
+
+
+def _tabulate_validated(validated: list[CrossValidation]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Headings, cells by row, and notes below, as `_tabulate`."""
+    headings = ["run", "data", "model", "folds", "seeds", "images"]
+    headings += ["accuracy %", "95 % interval", "std", "loss"]
+    rows = [
+        [
+            *(row["name"], row["data"], row["model"], str(row["folds"]), str(row["seeds"])),
+            f"{row['num_images']:,}",
+            f"{100 * row['acc_mean']:.2f}",
+            f"{100 * row['acc_low']:.2f} to {100 * row['acc_high']:.2f}",
+            f"{100 * row['acc_std']:.2f}",
+            f"{row['loss_mean']:.4f}",
+        ]
+        for row in (each.row() for each in validated)
+    ]
+    return headings, rows, cross_validations.verdicts(validated)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ import sys
 
 from convlab.console import console
 
+EXPERIMENT = "convlab"  # where conf/logger/mlflow.yaml puts the runs
+
 
 def run(args: list[str]) -> int:
     """Serve until interrupted."""
@@ -27,10 +29,12 @@ def run(args: list[str]) -> int:
 
     from convlab import tracking
 
-    console.print(f"MLflow on {tracking.uri()}: http://{options.host}:{options.port}  (Ctrl-C ends it)")
-    tracking.experiment_id("convlab")  # an empty page is better than a missing database
+    server = f"http://{options.host}:{options.port}"
+    table = tracking.table_url(server, EXPERIMENT)  # makes the database: an empty page is better than none
+    console.print(f"MLflow on {tracking.uri()}: {server}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
+    console.print(f"Runs, with the columns that matter: {table}", markup=False, soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking.uri()]
-    command += ["--host", options.host, "--port", str(options.port)]
+    command += ["--host", options.host, "--port", str(options.port), "--workers", "1"]
     try:
         return subprocess.run(command, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}).returncode
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from matplotlib.figure import Figure
 from convlab import plots
 from convlab.project import project_dir
 from convlab.report.comparison import Comparison, DataSet, show
+from convlab.report.cross_validations import CrossValidation, verdicts
 from convlab.report.results import Run, argument
 
 NUM_CONFUSIONS = 5
 HASHES = ("config_hash", "data_hash", "backbone_hash", "weights_hash")
 
 
-def page(comparison: Comparison) -> str:
+def page(comparison: Comparison, validated: Sequence[CrossValidation] = ()) -> str:
     """The page's HTML: the same for the same run directories, whenever and wherever it is made."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -38,7 +40,9 @@ def page(comparison: Comparison) -> str:
     environment.filters |= {"show": show}
     data_sets = [_data_set(each, f"d{n}") for n, each in enumerate(comparison.data_sets)]
     template = environment.get_template("page.html.jinja")
-    return template.render(metric=comparison.metric, data_sets=data_sets) + "\n"
+    validations = {"rows": [each.row() for each in validated], "notes": verdicts(list(validated))}
+    text = template.render(metric=comparison.metric, data_sets=data_sets, validations=validations)
+    return text + "\n"
 
 
 def _data_set(data: DataSet, anchor: str) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def _data_set(data: DataSet, anchor: str) -> dict[str, Any]:
         "scale": _scale(rows),
         "averaged": any(row["test_raw/acc"] is not None for row in rows),
         "substitutes": list(dict.fromkeys(words for row in rows for words in row["substitutes"])),
-        "overlays": [_svg(figure, f"{anchor}o{n}") for n, figure in enumerate(overlays)],
+        "overlays": [svg(figure, f"{anchor}o{n}") for n, figure in enumerate(overlays)],
         "classes": classes,
         "worst_class": min((acc for each in classes for acc in each["accs"] if acc is not None), default=0.0),
         "settings": _settings(data.ranked),
@@ -84,7 +88,7 @@ def _run(run: Run, anchor: str) -> dict[str, Any]:
     return {
         "name": run.name,
         "anchor": anchor,
-        "figures": [(_svg(figure, f"{anchor}f{n}"), title) for n, (figure, title) in enumerate(figures)],
+        "figures": [(svg(figure, f"{anchor}f{n}"), title) for n, (figure, title) in enumerate(figures)],
         "confusions": confusions,
         "mistakes": _picture(gallery) if gallery.is_file() else None,
         "inside": _inside(run.directory / "visualize"),
@@ -132,20 +136,10 @@ def _by_class(runs: list[Run]) -> list[dict[str, Any]]:
 
 def _settings(runs: list[Run]) -> list[tuple[str, list[str]]]:
     """The settings in which the runs differ, and what each has; a missing one is the empty string."""
-    flat = [_flatten(run.config) for run in runs]
+    flat = [run.settings for run in runs]
     names = sorted({name for settings in flat for name in settings} - {"name"})
     table = [(name, [settings.get(name, "") for settings in flat]) for name in names]
     return [(name, values) for name, values in table if len(set(values)) > 1]
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, default=str)
-    return flat
 
 
 def _commands(run: Run) -> list[str]:
@@ -156,7 +150,7 @@ def _commands(run: Run) -> list[str]:
     return commands
 
 
-def _svg(figure: Figure, salt: str) -> Markup:
+def svg(figure: Figure, salt: str) -> Markup:
     """`figure` for use inside a page; `salt` keeps its ids apart from those of other figures."""
     text = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):

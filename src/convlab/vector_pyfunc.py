@@ -1,0 +1,33 @@
+"""A run's head as MLflow loads it, on the bottleneck vectors that `convlab features` makes.
+
+Input: vectors n d, float32. Output: as in pyfunc.py.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from convlab import runs
+
+
+class VectorClassifier:
+    """What `mlflow.pyfunc.load_model` wraps."""
+
+    def __init__(self, network: torch.nn.Module, classes: list[str]) -> None:
+        self.network, self.classes = network, classes
+
+    @torch.no_grad()
+    def predict(self, model_input: np.ndarray, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """One row for each vector, in their order."""
+        vectors = torch.from_numpy(np.array(model_input, dtype=np.float32))  # a copy: torch wants to write
+        probabilities = self.network(vectors).softmax(1)
+        best = [self.classes[index] for index in probabilities.argmax(1).tolist()]
+        by_class = [dict(zip(self.classes, row, strict=True)) for row in probabilities.tolist()]
+        return pd.DataFrame({"class": best, "probabilities": by_class})
+
+
+def _load_pyfunc(path: str) -> VectorClassifier:
+    return VectorClassifier(runs.load_model(Path(path)), runs.read_card(Path(path))["classes"])
