@@ -133,3 +133,10 @@ def test_a_line_every_few_steps(capsys):
 def test_steps_are_counted_from_one(make, name):
     with pytest.raises(ConvlabError, match=name):
         make()
+
+
+def test_a_run_resumed_at_its_end_keeps_its_time(tmp_path):
+    history = History(tmp_path / "history.csv")
+    assert history.seconds == 0
+    history.load_state_dict({"rows": [], "seconds": 12.0})
+    assert history.seconds == 12

@@ -152,12 +152,13 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
         self._validated = False  # in this epoch: check_val_every_n_epoch leaves some out
         self._seconds_before = 0.0
-        self._start = 0.0
+        self._start: float | None = None  # a run resumed at its very end trains no more
 
     @property
     def seconds(self) -> float:
         """Training time so far, earlier sessions of a resumed run included."""
-        return self._seconds_before + time.monotonic() - self._start
+        now = 0.0 if self._start is None else time.monotonic() - self._start
+        return self._seconds_before + now
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": self.seconds}
