@@ -24,7 +24,12 @@ from convlab.console import console
 
 ROOT = Path(__file__).parents[1]
 PEER = Path(__file__).with_name("peers") / "pytorch_mnist_example.py"
-ONE_EPOCH = ("trainer.max_epochs=1", "channels_last=true")
+# the course's network as it is, trained as `lenet_fast` is; tried with seeds 11 and 12
+COURSE = (
+    *("trainer.max_epochs=-1", "+trainer.max_steps=540", "batch_size=64", "channels_last=true"),
+    *("loss.label_smoothing=0.1", "optimizer.weight_decay=0.0005", "scheduler.factory.pct_start=0.15"),
+    *("checkpoint.monitor=null", "+trainer.limit_val_batches=0"),
+)
 CONVLAB = [sys.executable, "-m", "convlab"]
 
 
@@ -39,11 +44,11 @@ def main() -> None:
         peers = [run_peer(project, seed) for seed in range(1, options.peer_seeds + 1)]
         seeds = range(1, options.seeds + 1)
         fast = [train(project, "lenet_fast", seed) for seed in seeds]
-        course = [train(project, "lenet", seed, *ONE_EPOCH) for seed in seeds]
+        course = [train(project, "lenet", seed, *COURSE) for seed in seeds]
         best = [train(project, "lenet_best", seed) for seed in range(1, options.best_seeds + 1)]
     peer, epochs = zip(*peers, strict=True)
     figures = [Figure("PyTorch's example, to 99.0 %", peer, "s")]
-    for name, runs, goal in (("lenet_fast", fast, ">= 40"), ("lenet, one epoch", course, ">= 10")):
+    for name, runs, goal in (("lenet_fast", fast, ">= 40"), ("lenet, 0.6 epochs", course, ">= 10")):
         seconds, accuracies = zip(*runs, strict=True)
         ratios = [median(peer) / each for each in seconds]
         figures += [

@@ -23,7 +23,7 @@ GROUPS = {
     "This machine": ("doctor", "completion"),
 }
 VERBS = tuple(verb for group in GROUPS.values() for verb in group)
-INTRODUCTION = """convlab: the reproducible path from images to a compared, understood classifier.
+INTRODUCTION = """convlab: the reproducible path from images to a compared, understood and served classifier.
 
 usage: convlab <verb> [arguments]        convlab <verb> --help teaches each
 
