@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from http_server import Server, Site
 from published import Project
 from urllib3.util import Retry
+from xdist.scheduler import LoadScopeScheduling
 
 import convlab as _convlab  # noqa: F401  before anything that imports torchvision
 
@@ -25,6 +27,24 @@ if "CONVLAB_MIRROR" in os.environ:  # under another name, for the slow tests in 
     os.environ["TESTS_MIRROR"] = os.environ["CONVLAB_MIRROR"]
 for name in ("CONVLAB_MIRROR", "CONVLAB_STATE", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
+
+
+TOGETHER = (
+    "tests/test_pipeline.py",
+    "tests/browser/",
+    "tests/serving/",
+)  # each shares what takes long to make
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Keep tests that share something in one process; xdist 3.8 has its groups ignored by pytest 9.2."""
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((path for path in TOGETHER if nodeid.startswith(path)), nodeid)
+
+    return Together(config, log)
 
 
 @pytest.fixture

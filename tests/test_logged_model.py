@@ -22,6 +22,7 @@ def log(trained, project, monkeypatch):
         (linked,) = tracking.client().get_run(run_id).outputs.model_outputs
         assert linked.model_id == model_id
         assert tracking.client().get_logged_model(model_id).source_run_id == run_id
+        mlflow.set_tracking_uri(tracking.uri())
         return mlflow.pyfunc.load_model(f"models:/{model_id}")
 
     return log

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("clone")  # they share one, in their order
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 

@@ -19,6 +19,7 @@ import pandas as pd
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
+import mlflow
 from mlflow import MlflowClient, artifacts, pyfunc
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -56,6 +57,7 @@ def set_champion(
     when the database or the server doesn't answer or refuses.
     """
     name = model_name(data)
+    mlflow.set_tracking_uri(tracking.uri())  # the store looks for the logged model there, whatever its client
     try:
         experiment_id = tracking.experiment_id(experiment)  # makes the database, if need be
         client = tracking.client()

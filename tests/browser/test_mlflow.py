@@ -16,8 +16,6 @@ from playwright.sync_api import expect
 from convlab import runs, tracking
 from convlab.pipeline import train
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 KNOWN = (  # of MLflow itself
     "mlflow/users/current",  # it asks who is logged in; a server without accounts has no such address
     "ResizeObserver loop completed with undelivered notifications",  # its charts are laid out twice

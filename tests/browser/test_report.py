@@ -7,8 +7,6 @@ from playwright.sync_api import expect
 
 from convlab.pipeline import compare
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture(scope="module")
 def report(trained, tmp_path_factory):

@@ -9,7 +9,6 @@ from serving import running, serving
 
 from convlab.serving.served import Served
 
-pytestmark = pytest.mark.xdist_group("browser")
 # as lines between points, from 0 to 1 across and down the pad
 DRAWN = {
     "1": [[(0.5, 0.15), (0.5, 0.85)]],

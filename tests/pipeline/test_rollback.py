@@ -1,5 +1,6 @@
 """`convlab rollback`: the champion before is champion again, here and in MLflow, byte for byte."""
 
+import mlflow
 import pytest
 from sample_runs import copy_runs
 
@@ -78,3 +79,15 @@ def test_what_it_needs_is_told(project):
         rollback.run([])
     with pytest.raises(ConvlabError, match="no champion on 'birds', only on: digits, flowers"):
         rollback.run(["birds"])
+
+
+def test_the_registry_is_the_projects_whatever_mlflow_was_told_before(
+    project, trained, tmp_path, monkeypatch
+):
+    """MLflow's own notion of the database is the current directory's, or what it was told before."""
+    copy_runs(trained, project, "middling")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/other.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert promote.run(["middling"]) == 0
+    assert version().run_id is None
+    assert not (tmp_path / "other.db").exists()

@@ -12,7 +12,6 @@ from PIL import Image
 
 from convlab import __version__, runs
 
-pytestmark = pytest.mark.xdist_group("serving")
 PNG = {"Content-Type": "image/png"}
 
 

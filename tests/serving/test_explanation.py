@@ -16,7 +16,6 @@ from convlab.preprocessing import Preprocessing
 from convlab.serving.explanation import explain
 from convlab.serving.served import Served
 
-pytestmark = pytest.mark.xdist_group("serving")
 JPEG = {"Content-Type": "image/jpeg"}
 
 

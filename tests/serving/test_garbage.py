@@ -11,7 +11,6 @@ import pytest
 import requests
 from PIL import Image
 
-pytestmark = pytest.mark.xdist_group("serving")
 LIMIT = 1_000_000  # bytes; the server's, as conftest.py starts it
 
 

@@ -13,7 +13,6 @@ from convlab.serving import service
 from convlab.serving.app import Limits, create_app
 from convlab.serving.served import Served
 
-pytestmark = pytest.mark.xdist_group("serving")
 PNG = {"Content-Type": "image/png"}
 
 
