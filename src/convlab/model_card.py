@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from convlab import templates
 from convlab.errors import ConvlabError
 from convlab.gate import Condition
 from convlab.report.results import Run
@@ -41,13 +40,7 @@ def markdown(
 
     card: its model.json. chosen_from: of how many runs it is the most accurate on the test split.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates.environment(Path(__file__).parent)
     environment.filters |= {"plain": _plain}
     classes = _by_class(run, card["classes"])
     return environment.get_template("model_card.md.jinja").render(

@@ -5,9 +5,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from convlab import templates
 from convlab.bottleneck.atomic import atomic_file
 from convlab.preprocessing import open_image
 
@@ -27,16 +27,9 @@ class Sheet:
 
     def write(self) -> None:
         """Raises ConvlabError where the file can't be."""
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        template = environment.get_template("prediction_sheet.html.jinja")
+        template = templates.environment(Path(__file__).parent).get_template("prediction_sheet.html.jinja")
         with atomic_file(self.path) as file:
-            file.write((template.render(title=self.title, photos=self._photos) + "\n").encode())
+            file.write(template.render(title=self.title, photos=self._photos).encode())
 
 
 def thumbnail(content: Path | bytes) -> str:

@@ -14,11 +14,10 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from convlab import plots
+from convlab import plots, templates
 from convlab.project import project_dir
 from convlab.report.comparison import Comparison, DataSet, show
 from convlab.report.cross_validations import CrossValidation, verdicts
@@ -30,19 +29,12 @@ HASHES = ("config_hash", "data_hash", "backbone_hash", "weights_hash")
 
 def page(comparison: Comparison, validated: Sequence[CrossValidation] = ()) -> str:
     """The page's HTML: the same for the same run directories, whenever and wherever it is made."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment(Path(__file__).parent)
     environment.filters |= {"show": show}
     data_sets = [_data_set(each, f"d{n}") for n, each in enumerate(comparison.data_sets)]
     template = environment.get_template("page.html.jinja")
     validations = {"rows": [each.row() for each in validated], "notes": verdicts(list(validated))}
-    text = template.render(metric=comparison.metric, data_sets=data_sets, validations=validations)
-    return text + "\n"
+    return template.render(metric=comparison.metric, data_sets=data_sets, validations=validations)
 
 
 def _data_set(data: DataSet, anchor: str) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from convlab import templates
 from convlab.plots import BLUE
 from convlab.report.page import svg
 from convlab.search import figures
@@ -15,13 +15,7 @@ from convlab.search.space import show_value
 
 def page(outcome: Outcome) -> str:
     """The page's HTML, with figures for what the trials allow."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment(Path(__file__).parent)
     environment.filters |= {"short": show_value}
     trials = sorted(outcome.trials, key=lambda trial: trial["number"])
     template = environment.get_template("page.html.jinja")

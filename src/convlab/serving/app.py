@@ -11,11 +11,10 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from convlab import __version__
+from convlab import __version__, templates
 from convlab.serving import body
 from convlab.serving.answers import Error, Explanation, Prediction, Status, Version
 from convlab.serving.front import Front
@@ -158,18 +157,11 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
 
 
 def _add_pages(app: FastAPI, service: Service, limits: Limits) -> None:
-    templates = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-    templates.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
+    environment = templates.environment(HERE)
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False}
 
     def render(name: str, **values: Any) -> HTMLResponse:
-        return HTMLResponse(templates.get_template(name).render(version=__version__, **values))
+        return HTMLResponse(environment.get_template(name).render(version=__version__, **values))
 
     @app.get("/", include_in_schema=False)
     async def page() -> HTMLResponse:
