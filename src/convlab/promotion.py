@@ -54,16 +54,16 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
         if history and results.read([history[-1].directory])[0].lineage == run.lineage:
             return Outcome([], history[-1], _register(history[-1], history[-1].directory))
         complete_model.write(run.directory, staged)
-        try:
-            complete_model.add_onnx(staged, images_of(run.directory))
-        except NotExportable as error:
-            warn(f"{error} Predictions by the champion start with torch instead, which takes longer")
         pairing = pair(history[-1], run, labels, probabilities.argmax(1) == labels) if history else None
         latency_ms = median_ms(complete_model.load(staged))
         calibration = Calibration(run.metric("test/ece"), error_by_chance(probabilities))
         conditions = judge(gate, run.metric("test/acc"), calibration, latency_ms, pairing)
         if not all(condition.passed for condition in conditions):
             return Outcome(conditions)
+        try:
+            complete_model.add_onnx(staged, images_of(run.directory))
+        except NotExportable as error:
+            warn(f"{error} Predictions by the champion start with torch instead, which takes longer")
         champion = champions.next_champion(run.data, run.name)
         for name in ("metrics.json", "predictions.npz"):
             shutil.copy(run.directory / name, staged)
