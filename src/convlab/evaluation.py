@@ -19,6 +19,8 @@ from convlab import plots, runs
 from convlab.data.batches import Batches
 from convlab.data.labelled import LabelledData
 
+NUM_BINS = 15  # of confidence, all as wide, in a calibration error
+
 
 def evaluate(run_dir: Path) -> dict[str, Any]:
     """Write `metrics.json`, `predictions.npz`, `confusion.png`, `mistakes.png`; returns the metrics."""
@@ -74,7 +76,7 @@ def measure(logits: Tensor, labels: Tensor) -> dict[str, float]:
     num_classes = logits.shape[1]
     right = int((logits.argmax(1) == labels).sum())
     interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
-    ece = multiclass_calibration_error(logits.softmax(1), labels, num_classes, n_bins=15)
+    ece = multiclass_calibration_error(logits.softmax(1), labels, num_classes, n_bins=NUM_BINS)
     return {
         "num_images": len(labels),
         "acc": right / len(labels),
