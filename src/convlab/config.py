@@ -93,14 +93,6 @@ def lasting(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in _VOLATILE}
 
 
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested settings by their dotted paths."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return leaves
-
-
 def own_words(words: list[str], names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Take a verb's own `name=value` words out of its overrides; the last of a name counts."""
     parts = {word: word.partition("=") for word in words}

@@ -67,6 +67,15 @@ def update_state(directory: Path, **facts: Any) -> None:
     write_json(directory / "run.json", read_state(directory) | facts)
 
 
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested settings, as in config.yaml, by their dotted paths; an empty part is a leaf."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict) and value
+        leaves |= flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return leaves
+
+
 def git_state() -> dict[str, Any]:
     """`git_commit` (None outside a repository) and whether tracked files differ from it, `git_dirty`."""
     commit = _git("rev-parse", "HEAD")

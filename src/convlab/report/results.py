@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from convlab import runs
 from convlab.errors import ConvlabError
 from convlab.project import project_dir
 
@@ -77,7 +78,11 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, str]:
         """The configuration's leaves by their dotted paths, as text."""
-        return _flatten(self.config)
+        leaves = runs.flat(self.config)
+        return {
+            name: leaf if isinstance(leaf, str) else json.dumps(leaf, default=str)
+            for name, leaf in leaves.items()
+        }
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
@@ -215,16 +220,6 @@ def argument(directory: Path) -> str:
     if directory.parent == root / "runs":
         return directory.name
     return str(directory.relative_to(root) if directory.is_relative_to(root) else directory)
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, default=str)
-    return flat
 
 
 def _finite(value: float) -> float | None:

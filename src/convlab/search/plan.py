@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution
 
-from convlab import config
+from convlab import config, runs
 from convlab.errors import ConvlabError
 from convlab.project import project_dir
 from convlab.search import space
@@ -53,7 +53,7 @@ class Plan:
     def lasting(self) -> dict[str, Any]:
         """What must be the same for trials to be of one study, by dotted path."""
         searched = {key: value for key, value in self.search.items() if key not in CHANGEABLE}
-        return config.flat({**config.lasting(self.settings), "search": searched})
+        return runs.flat({**config.lasting(self.settings), "search": searched})
 
     def trial_settings(self, values: dict[str, space.Value]) -> dict[str, Any]:
         """The configuration of a trial with these values."""
