@@ -8,13 +8,12 @@ Zensical is what goes on of MkDocs and its Material theme, which are no longer d
 """
 
 import argparse
-import ast
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from convlab.cli import VERBS
+from convlab.cli import VERBS, docstring
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "convlab"
@@ -77,10 +76,6 @@ def commands() -> str:
     """A page with each verb's help, as `convlab <verb> --help` prints it."""
     texts = [f"## {verb}\n\n```text\nconvlab {verb}: {docstring(verb)}\n```" for verb in VERBS]
     return "\n\n".join(["# The command line", *texts]) + "\n"
-
-
-def docstring(verb: str) -> str:
-    return ast.get_docstring(ast.parse((PACKAGE / "pipeline" / f"{verb}.py").read_text())) or ""
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def _run(verb: str, rest: list[str]) -> int:
         return 130
 
 
-def _docstring(verb: str) -> str:
+def docstring(verb: str) -> str:
+    """What stands at the head of the verb's file."""
     source = Path(__file__).with_name("pipeline") / f"{verb}.py"
     return ast.get_docstring(ast.parse(source.read_text())) or ""
 
@@ -85,12 +86,12 @@ def _docstring(verb: str) -> str:
 def _overview() -> str:
     lines = []
     for title, verbs in GROUPS.items():
-        lines += ["", title, *(f"  {verb:<10} {_docstring(verb).splitlines()[0]}" for verb in verbs)]
+        lines += ["", title, *(f"  {verb:<10} {docstring(verb).splitlines()[0]}" for verb in verbs)]
     return INTRODUCTION + "\n".join(lines) + "\n" + CLOSING.rstrip()
 
 
 def _help(verb: str) -> str:
-    text = _docstring(verb)
+    text = docstring(verb)
     try:
         choices = _choices(text)
     except ConvlabError:  # outside a project there is nothing to choose from yet

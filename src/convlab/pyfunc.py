@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from convlab import complete_model
 from convlab.prediction import Predictor
@@ -22,11 +23,14 @@ class ImageClassifier:
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row for each image, in their order. Raises UnreadableImage, saying why."""
-        classes = list(self.predictor.classes)
-        probabilities = self.predictor(model_input["image"])
-        best = [classes[index] for index in probabilities.argmax(1).tolist()]
-        by_class = [dict(zip(classes, row, strict=True)) for row in probabilities.tolist()]
-        return pd.DataFrame({"class": best, "probabilities": by_class})
+        return table(self.predictor(model_input["image"]), list(self.predictor.classes))
+
+
+def table(probabilities: Tensor, classes: list[str]) -> pd.DataFrame:
+    """The output, a row for each of `probabilities` n k."""
+    best = [classes[index] for index in probabilities.argmax(1).tolist()]
+    by_class = [dict(zip(classes, row, strict=True)) for row in probabilities.tolist()]
+    return pd.DataFrame({"class": best, "probabilities": by_class})
 
 
 def _load_pyfunc(path: str) -> ImageClassifier:

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from convlab import runs
+from convlab.pyfunc import table
 
 
 class VectorClassifier:
@@ -23,10 +24,7 @@ class VectorClassifier:
     def predict(self, model_input: np.ndarray, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row for each vector, in their order."""
         vectors = torch.from_numpy(np.array(model_input, dtype=np.float32))  # a copy: torch wants to write
-        probabilities = self.network(vectors).softmax(1)
-        best = [self.classes[index] for index in probabilities.argmax(1).tolist()]
-        by_class = [dict(zip(self.classes, row, strict=True)) for row in probabilities.tolist()]
-        return pd.DataFrame({"class": best, "probabilities": by_class})
+        return table(self.network(vectors).softmax(1), self.classes)
 
 
 def _load_pyfunc(path: str) -> VectorClassifier:

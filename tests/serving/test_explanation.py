@@ -38,7 +38,7 @@ def test_photos(trained, monkeypatch, name):
         *("The network's input", "Grad-CAM", "Guided Grad-CAM"),
     ]
     if name == "finetuned":
-        assert model.network.network._cache.capacity == 0  # what strangers send is not kept
+        assert model.looked_into.network._cache.capacity == 0  # what strangers send is not kept
 
 
 def digit():

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from convlab.plots import BLUE, INK, LINE, VERMILLION, percent, styled
+from convlab.search.space import Value
 
 NUM_BEST = 3
-Value = bool | int | float | str | None
 
 
 @styled

@@ -37,9 +37,8 @@ class Reports(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.num_validations += 1
-        if (
-            self.num_validations not in self.known
-        ):  # a trial that was put back repeats what came after its checkpoint
+        # a trial that was put back repeats what came after its checkpoint
+        if self.num_validations not in self.known:
             self.trial.report(trainer.callback_metrics[self.metric].item(), self.num_validations)
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if not last and self.trial.should_prune():

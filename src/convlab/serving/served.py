@@ -34,7 +34,7 @@ class Origin:
 class Served:
     """What `--model` means, ready to predict; raises ConvlabError as `named_model.load` does.
 
-    A champion predicts by its ONNX export; its layers are looked into with torch (`network`).
+    A champion predicts by its ONNX export; its layers are looked into with torch (`looked_into`).
     """
 
     def __init__(self, name: str) -> None:
@@ -59,13 +59,13 @@ class Served:
 
     @property
     def unexplainable(self) -> str | None:
-        """Why there is no `network`; None if there is one."""
+        """Why its layers can't be looked into; None if they can."""
         if named_model.exported(self._source) is None:
             return None
         return "an exported model can't be looked into. Serve the run or the champion that it was made from."
 
     @cached_property
-    def network(self) -> "Predictor":
+    def looked_into(self) -> "Predictor":
         """The same as torch computes it, if `unexplainable` is None; loaded when first asked for."""
         if isinstance(self._predictor, OnnxPredictor):
             return named_model.load(self._source)

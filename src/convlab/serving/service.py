@@ -117,7 +117,7 @@ class Service:
         if not model.unexplainable:  # what the first explanation would wait for
             from convlab.serving import explanation  # noqa: F401
 
-            _ = model.network
+            _ = model.looked_into
         return model
 
     def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -139,7 +139,7 @@ def _explained(model: Served, content: bytes, target: int | None) -> Explanation
 
     try:
         image = model.preprocessing.open(content)
-        probability, chosen, pictures = explain(model.network, image, target)
+        probability, chosen, pictures = explain(model.looked_into, image, target)
     except UnreadableImage as error:
         raise HTTPException(422, f"not a usable image: {error}") from None
     except ConvlabError as error:
