@@ -85,7 +85,14 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint(project, ending, capsy
     words = [*QUICK, "logger=none", "trainer.max_epochs=15", "search.num_trials=1", "search.grace_s=2"]
     checkpoint = project / "sweeps" / "found" / "0" / "checkpoints" / "last.ckpt"
     command = [sys.executable, "-m", "convlab", "sweep", *words]
-    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # where the tests run in the background of a script, they and their processes ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not checkpoint.is_file():
         assert process.poll() is None
         time.sleep(0.05)
