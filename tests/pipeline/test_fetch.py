@@ -387,8 +387,8 @@ def test_killed_while_unpacking_nothing_is_downloaded_again(fetch_project: Proje
     fetch_project.sources["photos"][0]["classes"] = {"cat": 300, "dog": 1}
     fetch_project.configure()
     slowly = (
-        "import tarfile, time; extract = tarfile.TarFile.extract\n"
-        "tarfile.TarFile.extract = lambda *a, **k: (time.sleep(0.05), extract(*a, **k))\n"
+        "import tarfile, time; extract = tarfile.TarFile.extractfile\n"
+        "tarfile.TarFile.extractfile = lambda *a: (time.sleep(0.05), extract(*a))[1]\n"
     )
     process = subprocess.Popen([sys.executable, "-c", slowly + FETCH[2], "photos"])
     wait_until(lambda: len(list(fetch_project.root.glob("made/.photos.incoming/cat/*"))) > 2)
