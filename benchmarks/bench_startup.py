@@ -27,9 +27,14 @@ IMPORTS = "import convlab, torch, pytorch_lightning"
 UNTIL_FIRST_STEP = """
 import os, sys
 from convlab import cli
-import convlab.callbacks
-convlab.callbacks.RandomState.on_train_batch_start = lambda *_: os._exit(0)
-sys.exit(cli.main(["train", "experiment=lenet", "resume=never"]) or 1)
+dispatch = cli._dispatch
+def until_first_step(words):
+    import convlab.callbacks
+    convlab.callbacks.RandomState.on_train_batch_start = lambda *_: os._exit(0)
+    return dispatch(words)
+cli._dispatch = until_first_step
+sys.argv = ["convlab", "train", "experiment=lenet", "resume=never"]
+sys.exit(cli.main() or 1)
 """
 JOBS = """
 import json, sys, time
@@ -43,7 +48,8 @@ def timed(*arguments, **options):
     marks.append((start, time.perf_counter()))
 pytorch_lightning.Trainer.fit = timed
 words = ["experiment=lenet5", "trainer.max_epochs=1", "seed=1,2,3,4,5,6,7,8"]
-cli.main(["train", "-m", *words])
+sys.argv = ["convlab", "train", "-m", *words]
+cli.main()
 print(json.dumps([start - end for (_, end), (start, _) in zip(marks, marks[1:])]))
 """
 

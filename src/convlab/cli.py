@@ -40,7 +40,10 @@ Browse the runs:   convlab ui
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status (1: an error the user can mend, 2: a wrong call)."""
     words = sys.argv[1:] if arguments is None else arguments
-    if arguments is None:  # the process ends with it: to search what torch left for cycles would take 2 s
+    if arguments is None:  # a process of its own
+        # Nearly all objects are imported modules' and stay: by default the search for cycles among them takes
+        # a sixth of the imports' time, and 2 s once more at the end.
+        gc.set_threshold(50_000)
         atexit.register(gc.freeze)
     try:
         return _dispatch(words)
