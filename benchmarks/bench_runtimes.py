@@ -24,7 +24,7 @@ from convlab.bottleneck.runtimes.work import Work
 from convlab.config import compose, plain
 from convlab.console import console
 from convlab.errors import ConvlabError
-from convlab.prediction import backbone_of
+from convlab.prediction.network_predictor import backbone_of
 from convlab.preprocessing import Preprocessing
 
 BATCH_SIZE = 32

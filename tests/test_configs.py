@@ -27,6 +27,7 @@ PIPELINE = [name for name in EXPERIMENTS if name not in BY_HAND]
 GLUE = {
     *("__init__", "__main__", "cli", "console", "errors", "project", "torchvision_operators"),
     *("pipeline/__init__", "tracking", "multirun", "plots", "fetching/__init__", "fetching/provenance"),
+    "prediction/__init__",
 }
 # what a stage runs, in a process that only composes and imports
 IMPORTED = """

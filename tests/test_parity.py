@@ -15,10 +15,12 @@ from PIL import Image
 from sample_runs import copy_runs
 from serving import serving
 
-from convlab import champions, named_model, runs, tracking
+from convlab import runs, tracking
 from convlab.data.mnist import Mnist
 from convlab.pipeline import export, predict, promote
+from convlab.prediction import named_model
 from convlab.preprocessing import Preprocessing
+from convlab.promotion import champions
 
 PIXELS = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
 KINDS = {  # a run of each, and the shape of its test split's probabilities
@@ -112,7 +114,8 @@ def by_foreign_runtime(path, files):
 def by_torchscript(path, predictor, files):
     with pytest.warns(DeprecationWarning, match="is deprecated"):
         network = torch.jit.load(path)
-    return network(torch.stack([predictor.pixels(file) for file in files])).detach().numpy()
+    pixels = torch.from_numpy(np.stack([predictor.pixels(file) for file in files]))
+    return network(pixels).detach().numpy()
 
 
 @pytest.mark.parametrize("champion", KINDS, indirect=True)

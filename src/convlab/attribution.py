@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor, nn
 
-from convlab import attribution_figure, prediction, runs
+from convlab import attribution_figure, runs
 from convlab.console import console, progress, warn
 from convlab.data.labelled import LabelledData
 from convlab.data.photos import SPLITS
@@ -24,6 +24,7 @@ from convlab.errors import ConvlabError
 from convlab.evaluation import predict
 from convlab.models.finetuned import parts_in_order
 from convlab.plots import worst_mistakes
+from convlab.prediction import network_predictor
 from convlab.visualization.pictures import Pictures, log, rounded
 
 GAP = 0.1  # of the largest rise: more is reported
@@ -117,7 +118,7 @@ def visualize_attribution(run_dir: Path, settings: dict[str, Any]) -> None:
     if settings["split"] not in SPLITS:
         raise ConvlabError(f"split={settings['split']}: choose {', '.join(SPLITS)}.")
     logits, labels = predict(runs.load_model(run_dir / "model"), data.batches(settings["split"]))
-    network = prediction.of_run(run_dir).network
+    network = network_predictor.of_run(run_dir).network
     chosen = _chosen(logits.softmax(1).numpy(), labels.numpy(), options["images"])
     explained = []
     with progress("attribution", len(chosen)) as advance:

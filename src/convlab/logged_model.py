@@ -1,7 +1,8 @@
 """A run's network as MLflow shows and loads it: a logged model, linked to its run.
 
-An image network takes image files (pyfunc.py); a head takes bottleneck vectors (vector_pyfunc.py): with its
-backbone, a head of kilobytes would weigh a hundred megabytes, each time. `convlab promote` registers both.
+An image network takes image files (prediction/pyfunc.py); a head takes bottleneck vectors
+(prediction/vector_pyfunc.py): with its backbone, a head of kilobytes would weigh a hundred megabytes, each
+time. `convlab promote` registers both.
 Loading one takes an environment with convlab.
 """
 
@@ -20,11 +21,11 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, DataType, Map, Schema, TensorSpec
 
 from convlab import tracking
-from convlab.latency import example_image
 from convlab.preprocessing import Preprocessing
+from convlab.promotion.latency import example_image
 from convlab.runs import read_card
 
-LOADER, VECTOR_LOADER = "convlab.pyfunc", "convlab.vector_pyfunc"
+LOADER, VECTOR_LOADER = "convlab.prediction.pyfunc", "convlab.prediction.vector_pyfunc"
 EXAMPLE = "input_example.json"
 OUTPUTS = Schema([ColSpec(DataType.string, "class"), ColSpec(Map(DataType.double), "probabilities")])
 SIGNATURE = ModelSignature(Schema([ColSpec(DataType.binary, "image")]), OUTPUTS)

@@ -2,7 +2,7 @@
 
 Each data set has a registered model, `convlab-<data>`; the alias `champion` is on the version whose files are
 those of the present champion. A version is an MLflow model of the flavor python_function: the complete model,
-the convlab package that loads it (pyfunc.py), and the requirements of both. No object is pickled.
+the convlab package that loads it (prediction/pyfunc.py), and the requirements of both. No object is pickled.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from convlab import tracking
 from convlab.errors import ConvlabError
-from convlab.latency import example_image
 from convlab.logged_model import LOADER, SIGNATURE, log
 from convlab.preprocessing import Preprocessing
+from convlab.promotion.latency import example_image
 from convlab.runs import read_card
 
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
@@ -40,7 +40,7 @@ FILES_TAG = "files_hash"
 REQUIREMENTS = (
     *("hydra-core", "mlflow", "numpy", "pandas", "pillow"),
     *("safetensors", "timm", "torch", "torchvision"),
-)  # what pyfunc.py imports, and what builds its networks
+)  # what prediction/pyfunc.py imports, and what builds its networks
 
 
 def model_name(data: str) -> str:

@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from sample_runs import copy_runs
 
-from convlab import complete_model, named_model
 from convlab.errors import ConvlabError
 from convlab.exporting import checked, formats
 from convlab.exporting.formats import FORMATS, Format, NotExportable
 from convlab.models.lenet5_1998 import LeNet5As1998
 from convlab.pipeline import export, predict
-from convlab.prediction import Predictor
+from convlab.prediction import complete_model, named_model
+from convlab.prediction.network_predictor import NetworkPredictor
 from convlab.preprocessing import Preprocessing
 
 
@@ -97,8 +97,8 @@ def test_what_predicts_otherwise_is_not_kept(project, runs_of):
     wrong = Format("model.onnx", lambda _, name: formats.to_onnx(other, name), FORMATS["onnx"].read)
     images = checked.images_of(project / "runs" / "middling")
     predictor = named_model.load("middling")
-    pixels = torch.stack([predictor.pixels(image) for image in images])
-    difference = (predictor.probabilities(pixels) - other.probabilities(pixels)).abs().max()
+    pixels = np.stack([predictor.pixels(image) for image in images])
+    difference = np.abs(predictor.probabilities(pixels) - other.probabilities(pixels)).max()
     with pytest.raises(NotExportable, match=rf"differs by {difference:.2g} on 16 images, more than 1e-05"):
         checked.export(predictor, "middling", wrong, project / "out" / "model.onnx", images)
     assert not (project / "out").exists()
@@ -146,7 +146,7 @@ def test_lenet5_of_1998_survives_export():
     """Its subsampling sums, which onnxscript would take for an average if it were written otherwise."""
     torch.manual_seed(0)
     pixels = Preprocessing(size=28, channels=1, pixel_mean=(20,), pixel_std=(200,), pad=2)
-    predictor = Predictor(LeNet5As1998().eval(), pixels, [str(digit) for digit in range(10)])
+    predictor = NetworkPredictor(pixels, [str(digit) for digit in range(10)], LeNet5As1998().eval())
     noise = np.random.default_rng(0).integers(0, 256, (8, 28, 28), dtype=np.uint8)
     for format in FORMATS.values():
         compute = format.read(format.write(predictor, "lenet5_1998"))

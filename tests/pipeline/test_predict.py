@@ -15,11 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from sample_runs import copy_runs
 
-from convlab import prediction, runs
+from convlab import runs
 from convlab.bottleneck.backbone import Backbone
 from convlab.errors import ConvlabError
 from convlab.evaluation import evaluate
 from convlab.pipeline import features, predict, train
+from convlab.prediction import network_predictor
 from convlab.preprocessing import Preprocessing
 
 SMALL = "test_resnet"  # timm's smallest
@@ -99,7 +100,7 @@ class TestRuns:
         card["lineage"]["backbone_hash"] = "0" * 64
         runs.write_json(run_dir / "model" / "model.json", card)
         with pytest.raises(ConvlabError, match=r"vectors of other weights .*begins with 00000000"):
-            prediction.of_run(run_dir)
+            network_predictor.of_run(run_dir)
 
 
 class TestWholeNetworks:
@@ -116,7 +117,7 @@ class TestWholeNetworks:
 
     def test_the_thousand_classes_as_timm_has_them(self, published, photos):
         network, path = published
-        predictor = prediction.of_backbone(settings(architecture=SMALL, weights=path))
+        predictor = network_predictor.of_backbone(settings(architecture=SMALL, weights=path))
         assert len(predictor.classes) == 1000
         assert [predictor.classes[i] for i in (0, 207, 985)] == [
             "tench, Tinca tinca",
@@ -130,7 +131,7 @@ class TestWholeNetworks:
             images.append((torch.from_numpy(np.array(small)).permute(2, 0, 1).float() - 128) / 128)
         with torch.no_grad():
             expected = network(torch.stack(images)).softmax(1)
-        torch.testing.assert_close(predictor(photos[:5]), expected)
+        np.testing.assert_allclose(predictor(photos[:5]), expected, rtol=1.3e-6, atol=1e-5)
 
     def test_on_the_command_line(self, project, published, photos, capsys):
         _, path = published
@@ -157,16 +158,16 @@ class TestWholeNetworks:
         state = Backbone("b", SMALL).model.state_dict()
         save_file(state, project / path)
         with pytest.raises(ConvlabError) as error:
-            prediction.of_backbone(settings(architecture=SMALL, weights=path))
+            network_predictor.of_backbone(settings(architecture=SMALL, weights=path))
         for words in (path, "holds no classifier (fc.bias, fc.weight)", "predict with a run"):
             assert words in str(error.value)
         save_file(state | {"fc.weight": torch.zeros(7, 96), "fc.bias": torch.zeros(7)}, project / path)
         with pytest.raises(ConvlabError, match=r"fc\.weight is \(7, 96\), expected \(1000, 96\)"):
-            prediction.of_backbone(settings(architecture=SMALL, weights=path))
+            network_predictor.of_backbone(settings(architecture=SMALL, weights=path))
 
     def test_random_weights_know_no_classes(self, project):
         with pytest.raises(ConvlabError, match="random weights, which know no classes"):
-            prediction.of_backbone(settings(architecture=SMALL, weights=None))
+            network_predictor.of_backbone(settings(architecture=SMALL, weights=None))
 
     @pytest.mark.slow
     def test_inception_with_its_classes(self, project, photos):
@@ -176,12 +177,14 @@ class TestWholeNetworks:
         path.parent.mkdir()
         save_file(network.state_dict(), path)
         values = {**settings()["preprocessing"], "size": 299}
-        predictor = prediction.of_backbone(
+        predictor = network_predictor.of_backbone(
             settings(architecture="inception_v3", weights="weights/model.safetensors", preprocessing=values)
         )
-        images = predictor.preprocessing.normalize(torch.stack([predictor.pixels(p) for p in photos[:2]]))
+        pixels = torch.from_numpy(np.stack([predictor.pixels(photo) for photo in photos[:2]]))
+        images = predictor.preprocessing.normalize(pixels)
         with torch.no_grad():
-            torch.testing.assert_close(predictor(photos[:2]), network(images).softmax(1))
+            expected = network(images).softmax(1)
+        np.testing.assert_allclose(predictor(photos[:2]), expected, rtol=1.3e-6, atol=1e-5)
 
 
 class TestMany:

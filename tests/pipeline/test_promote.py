@@ -10,12 +10,14 @@ import pytest
 import yaml
 from sample_runs import copy_runs, train_head
 
-from convlab import champions, complete_model, runs, tracking
-from convlab.calibration import error_by_chance
+from convlab import runs, tracking
 from convlab.data.mnist import Mnist
 from convlab.errors import ConvlabError
 from convlab.pipeline import predict, promote
+from convlab.prediction import complete_model
 from convlab.preprocessing import Preprocessing
+from convlab.promotion import champions
+from convlab.promotion.calibration import error_by_chance
 
 PIXELS = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
 
@@ -133,7 +135,7 @@ def test_a_version_is_registered_whole(project, trained):
     model = yaml.safe_load((stored / "MLmodel").read_text())
     flavor = model["flavors"]["python_function"]
     assert list(model["flavors"]) == ["python_function"]
-    assert (flavor["loader_module"], flavor.get("python_model")) == ("convlab.pyfunc", None)
+    assert (flavor["loader_module"], flavor.get("python_model")) == ("convlab.prediction.pyfunc", None)
     assert json.loads(model["signature"]["inputs"]) == [{"type": "binary", "name": "image", "required": True}]
     assert "torch==2.13.0" in (stored / "requirements.txt").read_text().splitlines()
 
@@ -220,7 +222,7 @@ def test_after_a_change_of_the_data_the_champion_is_measured_anew(project, capsy
     with (folder / "index.csv").open(newline="") as file:
         tests = [project / "photos" / row["path"] for row in csv.DictReader(file) if row["split"] == "test"]
     assert len(tests) == len(labels) > len(evaluated(project / "runs" / "first")[0])
-    right, right_first = probabilities.argmax(1) == labels, first(tests).argmax(1).numpy() == labels
+    right, right_first = probabilities.argmax(1) == labels, first(tests).argmax(1) == labels
     gained, lost = (right & ~right_first).sum(), (~right & right_first).sum()
     assert (
         f"({gained} images only the candidate gets right, {lost} only the champion)"

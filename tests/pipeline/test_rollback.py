@@ -4,9 +4,10 @@ import mlflow
 import pytest
 from sample_runs import copy_runs
 
-from convlab import champions, tracking
+from convlab import tracking
 from convlab.errors import ConvlabError
 from convlab.pipeline import promote, rollback
+from convlab.promotion import champions
 
 
 def version(data="digits"):

@@ -8,10 +8,10 @@ from PIL import Image
 from serving import running, until
 from torch import nn
 
-from convlab import prediction
 from convlab.deconvnet.projection import activations, project
 from convlab.models.fully_connected import FullyConnected
-from convlab.prediction import Predictor
+from convlab.prediction import network_predictor
+from convlab.prediction.network_predictor import NetworkPredictor
 from convlab.preprocessing import Preprocessing
 from convlab.serving.explanation import explain
 from convlab.serving.served import Served
@@ -24,7 +24,7 @@ def test_photos(trained, monkeypatch, name):
     monkeypatch.setenv("CONVLAB_PROJECT", str(trained))
     monkeypatch.chdir(trained)
     photo = next((trained / "data" / "patches" / "china").iterdir()).read_bytes()
-    predictor = prediction.of_run(trained / "runs" / name)
+    predictor = network_predictor.of_run(trained / "runs" / name)
     row = dict(zip(predictor.classes, predictor([photo])[0].tolist(), strict=True))
     model = Served(name)
     with running(lambda: model) as url:
@@ -51,7 +51,7 @@ def of_chain(*layers):
     torch.manual_seed(0)
     network = nn.Sequential(*layers).eval()
     preprocessing = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(255,))
-    return Predictor(network, preprocessing, [str(number) for number in range(10)])
+    return NetworkPredictor(preprocessing, [str(number) for number in range(10)], network)
 
 
 def test_a_network_without_convolution_has_integrated_gradients():

@@ -5,23 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from hydra.utils import instantiate
 from PIL import Image
 
-from convlab import photo_sources
 from convlab.bottleneck.atomic import atomic_file
 from convlab.data.labelled import LabelledData
 from convlab.exporting.formats import Compute, Format, NotExportable
-from convlab.prediction import Photo, Predictor
+from convlab.prediction import photo_sources
+from convlab.prediction.network_predictor import NetworkPredictor
+from convlab.prediction.predictor import Photo
 from convlab.project import project_dir
 
 TOLERANCE = 1e-5  # of a probability
 NUM_IMAGES = 16
 
 
-def export(predictor: Predictor, name: str, format: Format, path: Path, images: Iterable[Photo]) -> float:
+def export(
+    predictor: NetworkPredictor, name: str, format: Format, path: Path, images: Iterable[Photo]
+) -> float:
     """Write `path`; returns the `largest_difference`. Raises NotExportable, with nothing written."""
     content = format.write(predictor, name)
     difference = largest_difference(predictor, format.read(content), images)
@@ -30,14 +32,14 @@ def export(predictor: Predictor, name: str, format: Format, path: Path, images: 
     return difference
 
 
-def largest_difference(predictor: Predictor, exported: Compute, images: Iterable[Photo]) -> float:
+def largest_difference(predictor: NetworkPredictor, exported: Compute, images: Iterable[Photo]) -> float:
     """Of any probability of `images`, the first computed alone, the others together.
 
     Raises NotExportable above TOLERANCE.
     """
-    pixels = torch.stack([predictor.pixels(image) for image in images])
-    expected = predictor.probabilities(pixels).numpy()
-    found = np.concatenate([exported(part.numpy()) for part in (pixels[:1], pixels[1:]) if len(part)])
+    pixels = np.stack([predictor.pixels(image) for image in images])
+    expected = predictor.probabilities(pixels)
+    found = np.concatenate([exported(part) for part in (pixels[:1], pixels[1:]) if len(part)])
     difference = float(np.nan_to_num(np.abs(found - expected), nan=np.inf).max())
     if difference > TOLERANCE:
         raise NotExportable(

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch.jit import TracerWarning
 
-from convlab import onnx_model
 from convlab.bottleneck.runtimes.check import first_line
 from convlab.bottleneck.runtimes.onnx_export import export
 from convlab.errors import ConvlabError
 from convlab.exporting.whole import Whole, metadata
-from convlab.prediction import Predictor
+from convlab.prediction import onnx_predictor
+from convlab.prediction.network_predictor import NetworkPredictor
 
 Compute = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # pixels n c h w -> probabilities n k
 
@@ -31,15 +31,15 @@ class Format:
     """file: its name. write: a network and its name, to bytes. read: from them to what they compute."""
 
     file: str
-    write: Callable[[Predictor, str], bytes]
+    write: Callable[[NetworkPredictor, str], bytes]
     read: Callable[[bytes], Compute]
 
 
-def to_onnx(predictor: Predictor, name: str) -> bytes:
+def to_onnx(predictor: NetworkPredictor, name: str) -> bytes:
     """The whole network, for any number of images at a time; `metadata` in the model's metadata_props."""
     whole = Whole(predictor)
     try:
-        model = export(whole, whole.example(), onnx_model.OUTPUT)
+        model = export(whole, whole.example(), onnx_predictor.OUTPUT)
     except Exception as error:  # torch's exporter and onnxscript raise many kinds
         raise NotExportable(f"{name} can't be exported as ONNX: {first_line(error)}") from error
     for key, value in metadata(name, predictor).items():
@@ -49,10 +49,10 @@ def to_onnx(predictor: Predictor, name: str) -> bytes:
 
 
 def from_onnx(content: bytes) -> Compute:
-    return onnx_model.load(content).probabilities
+    return onnx_predictor.load(content).probabilities
 
 
-def to_torchscript(predictor: Predictor, name: str) -> bytes:
+def to_torchscript(predictor: NetworkPredictor, name: str) -> bytes:
     """The same, for `torch.jit.load`, also in C++; `metadata` is its extra file metadata.json."""
     whole, file = Whole(predictor), io.BytesIO()
     extra = {"metadata.json": json.dumps(metadata(name, predictor), ensure_ascii=False)}
@@ -89,6 +89,6 @@ def _deprecated() -> Iterator[None]:
 
 
 FORMATS = {
-    "onnx": Format(onnx_model.FILE, to_onnx, from_onnx),
+    "onnx": Format(onnx_predictor.FILE, to_onnx, from_onnx),
     "torchscript": Format("model.pt", to_torchscript, from_torchscript),
 }

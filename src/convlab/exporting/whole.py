@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from convlab import __version__
-from convlab.prediction import Predictor
+from convlab.prediction.network_predictor import NetworkPredictor
 
 
 class Whole(nn.Module):
     """uint8 n c h w, as `Preprocessing.array` makes them, -> probabilities n k: padding and normalization,
     backbone and head, softmax."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: NetworkPredictor) -> None:
         super().__init__()
         self.network, self.preprocessing = predictor.network, predictor.preprocessing
         self.eval()
@@ -29,7 +29,7 @@ class Whole(nn.Module):
         return torch.zeros(2, self.preprocessing.channels, size, size, dtype=torch.uint8)
 
 
-def metadata(name: str, predictor: Predictor) -> dict[str, str]:
+def metadata(name: str, predictor: NetworkPredictor) -> dict[str, str]:
     """What travels inside an exported file; all but `name` and `convlab_version` are JSON."""
     about: dict[str, Any] = {
         "classes": list(predictor.classes),

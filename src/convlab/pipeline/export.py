@@ -31,12 +31,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convlab import named_model, photo_sources
 from convlab.console import console
 from convlab.errors import ConvlabError
+from convlab.prediction import named_model, photo_sources
 
 if TYPE_CHECKING:
-    from convlab.prediction import Photo, Predictor
+    from convlab.prediction.network_predictor import NetworkPredictor
+    from convlab.prediction.predictor import Photo
 
 CHOICES = ("onnx", "torchscript", "safetensors")
 
@@ -62,9 +63,10 @@ def run(args: list[str]) -> int:
 
 def _export(name: str, options: argparse.Namespace) -> tuple[Path, float, int]:
     """What was written, the largest difference, and on how many images it was looked for."""
-    from convlab import complete_model, runs
+    from convlab import runs
     from convlab.exporting import checked
     from convlab.exporting.formats import FORMATS
+    from convlab.prediction import complete_model
 
     directory = named_model.complete(name)
     run_dir = named_model.run(name) if directory is None else None
@@ -93,11 +95,7 @@ def _images(words: list[str], run_dir: Path | None) -> "list[Photo]":
     return [*checked.images_of(run_dir)] if run_dir is not None else checked.sample_photos()
 
 
-def _difference(predictor: "Predictor", copied: "Predictor", images: "list[Photo]") -> float:
-    import torch
-
+def _difference(predictor: "NetworkPredictor", copied: "NetworkPredictor", images: "list[Photo]") -> float:
     from convlab.exporting import checked
 
-    return checked.largest_difference(
-        predictor, lambda pixels: copied.probabilities(torch.from_numpy(pixels)).numpy(), images
-    )
+    return checked.largest_difference(predictor, copied.probabilities, images)

@@ -45,18 +45,17 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from convlab import named_model, photo_sources
 from convlab.console import errors, progress
 from convlab.errors import ConvlabError
-from convlab.photo_sources import PhotoSource
+from convlab.prediction import named_model, photo_sources
+from convlab.prediction.photo_sources import PhotoSource
 from convlab.preprocessing import UnreadableImage
 
 if TYPE_CHECKING:
-    from convlab.onnx_model import OnnxPredictor
-    from convlab.prediction import Predictor
+    from convlab.prediction.predictor import Predictor
 
 WIDE = 1000  # columns: in a file no line is folded
-BATCH_SIZE = 16  # photos
+SHOWN = 16  # photos after which the bar moves on
 
 
 def run(args: list[str]) -> int:
@@ -66,7 +65,7 @@ def run(args: list[str]) -> int:
     predictor = named_model.quickest(options.model)
     sheet = None
     if options.sheet is not None:
-        from convlab.prediction_sheet import Sheet
+        from convlab.prediction.sheet import Sheet
 
         sheet = Sheet(options.sheet, options.model)
     found, num_grey = [], 0
@@ -107,22 +106,22 @@ def _options(args: list[str]) -> argparse.Namespace:
 
 
 def _predicted(
-    predictor: "Predictor | OnnxPredictor", sources: list[PhotoSource]
+    predictor: "Predictor", sources: list[PhotoSource]
 ) -> Iterator[tuple[PhotoSource, Path | bytes, Image.Image, np.ndarray]]:
     """Each photo that can be read: its file, image and probabilities k. The others are named on stderr."""
     left = iter(sources)
     bar = progress("predicting", len(sources), unit="photos", console=errors)
-    with bar if len(sources) > BATCH_SIZE else nullcontext(lambda _: None) as advance:
-        while batch := list(islice(left, BATCH_SIZE)):
+    with bar if len(sources) > SHOWN else nullcontext(lambda _: None) as advance:
+        while batch := list(islice(left, SHOWN)):
             opened = [photo for source in batch if (photo := _opened(source, predictor)) is not None]
-            rows = np.asarray(predictor(image for _, _, image in opened))
+            rows = predictor(image for _, _, image in opened)
             for photo, row in zip(opened, rows, strict=True):
                 yield *photo, row
             advance(len(batch))
 
 
 def _opened(
-    source: PhotoSource, predictor: "Predictor | OnnxPredictor"
+    source: PhotoSource, predictor: "Predictor"
 ) -> tuple[PhotoSource, Path | bytes, Image.Image] | None:
     try:
         content = source.read()

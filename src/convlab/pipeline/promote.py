@@ -29,10 +29,10 @@ examples
 
 import argparse
 
-from convlab import champions
 from convlab.console import console
 from convlab.errors import ConvlabError
-from convlab.gate import Condition
+from convlab.promotion import champions
+from convlab.promotion.gate import Condition
 from convlab.report import results
 from convlab.report.comparison import rank
 from convlab.report.results import Run
@@ -52,7 +52,7 @@ def run(args: list[str]) -> int:
     if options.data not in (None, candidate.data):
         raise ConvlabError(f"--data {options.data}: {candidate.name} was trained on {candidate.data}.")
 
-    from convlab.promotion import promote  # imports torch
+    from convlab.promotion.promote import promote  # imports torch
 
     outcome = promote(candidate, len(candidates))
     _show(outcome.conditions)

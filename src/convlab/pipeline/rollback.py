@@ -14,9 +14,9 @@ examples
 
 import argparse
 
-from convlab import champions
 from convlab.console import console
 from convlab.errors import ConvlabError
+from convlab.promotion import champions
 from convlab.report.results import argument
 
 
@@ -29,7 +29,7 @@ def run(args: list[str]) -> int:
         raise ConvlabError(f"rollback {' '.join(names)}: name one data set.")
     data = champions.champion(*names).data
 
-    from convlab.promotion import roll_back  # imports torch
+    from convlab.promotion.promote import roll_back  # imports torch
 
     gone, champion, registered = roll_back(data)
     console.print(

@@ -20,7 +20,7 @@ from convlab.attribution_figure import CLIPPED
 from convlab.deconvnet.closeups import reversible_layers
 from convlab.deconvnet.projection import activations, project
 from convlab.deconvnet.strongest import outputs
-from convlab.prediction import Predictor
+from convlab.prediction.network_predictor import NetworkPredictor
 
 NUM_MAPS = 9
 HEAT = 0.6  # of a pixel's colour where Grad-CAM is strongest
@@ -41,12 +41,15 @@ class Picture:
         return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def explain(predictor: Predictor, image: Image.Image, target: int | None) -> tuple[float, int, list[Picture]]:
+def explain(
+    predictor: NetworkPredictor, image: Image.Image, target: int | None
+) -> tuple[float, int, list[Picture]]:
     """Probability and number of the class that is explained (the most probable unless `target`); pictures."""
     network, preprocessing = predictor.network, predictor.preprocessing
-    pixels = predictor.pixels(image)[None]
+    array = predictor.pixels(image)[None]
+    probabilities = predictor.probabilities(array)[0]
+    pixels = torch.from_numpy(array)
     inputs = preprocessing.normalize(pixels)
-    probabilities = predictor.probabilities(pixels)[0]
     chosen = int(probabilities.argmax()) if target is None else target
     seen = nn.functional.pad(pixels, (preprocessing.pad,) * 4)[0].permute(1, 2, 0).numpy()
     seen = seen.squeeze(2) if preprocessing.channels == 1 else seen

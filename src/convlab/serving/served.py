@@ -10,12 +10,13 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from convlab import champions, named_model, runs
+from convlab import runs
 from convlab.errors import ConvlabError
-from convlab.onnx_model import OnnxPredictor
+from convlab.prediction import named_model
+from convlab.promotion import champions
 
 if TYPE_CHECKING:
-    from convlab.prediction import Predictor
+    from convlab.prediction.network_predictor import NetworkPredictor
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,11 @@ class Served:
 
     def pixels(self, content: bytes) -> NDArray[np.uint8]:
         """uint8 c h w of an image file's bytes; raises UnreadableImage."""
-        return np.asarray(self._predictor.pixels(content))
+        return self._predictor.pixels(content)
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """n num_classes from uint8 n c h w."""
-        if isinstance(self._predictor, OnnxPredictor):
-            return self._predictor.probabilities(images)
-        import torch
-
-        return self._predictor.probabilities(torch.from_numpy(images)).numpy()
+        return self._predictor.probabilities(images)
 
     @property
     def unexplainable(self) -> str | None:
@@ -65,11 +62,12 @@ class Served:
         return "an exported model can't be looked into. Serve the run or the champion that it was made from."
 
     @cached_property
-    def looked_into(self) -> "Predictor":
+    def looked_into(self) -> "NetworkPredictor":
         """The same as torch computes it, if `unexplainable` is None; loaded when first asked for."""
-        if isinstance(self._predictor, OnnxPredictor):
-            return named_model.load(self._source)
-        return self._predictor
+        from convlab.prediction.network_predictor import NetworkPredictor
+
+        own = self._predictor
+        return own if isinstance(own, NetworkPredictor) else named_model.load(self._source)
 
 
 def _origin(name: str, directory: Path | None) -> Origin:

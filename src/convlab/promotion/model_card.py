@@ -11,7 +11,7 @@ from typing import Any
 
 from convlab import templates
 from convlab.errors import ConvlabError
-from convlab.gate import Condition
+from convlab.promotion.gate import Condition
 from convlab.report.results import Run
 
 HASHES = ("config_hash", "data_hash", "backbone_hash", "weights_hash")

@@ -10,10 +10,10 @@ from scipy.stats import binomtest
 
 from convlab.errors import ConvlabError
 from convlab.evaluation import measure
-from convlab.gate import Calibration, Gate, Pairing, judge
-from convlab.model_card import Licences
+from convlab.promotion.gate import Calibration, Gate, Pairing, judge
+from convlab.promotion.model_card import Licences
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 GATE = Gate(min_accuracy=0.9, alpha=0.05, max_calibration_error=0.1, max_latency_ms=50)
 
 

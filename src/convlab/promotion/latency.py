@@ -13,7 +13,7 @@ from PIL import Image
 from convlab.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from convlab.prediction import Predictor
+    from convlab.prediction.predictor import Predictor
 
 WARM_UP, REPETITIONS = 3, 20
 

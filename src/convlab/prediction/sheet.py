@@ -1,4 +1,4 @@
-"""Predictions as one self-contained HTML page to look through; `prediction_sheet.html.jinja` is its text."""
+"""Predictions as one self-contained HTML page to look through; `sheet.html.jinja` is its text."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ class Sheet:
 
     def write(self) -> None:
         """Raises ConvlabError where the file can't be."""
-        template = templates.environment(Path(__file__).parent).get_template("prediction_sheet.html.jinja")
+        template = templates.environment(Path(__file__).parent).get_template("sheet.html.jinja")
         with atomic_file(self.path) as file:
             file.write(template.render(title=self.title, photos=self._photos).encode())
 

@@ -9,16 +9,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from convlab import onnx_model
 from convlab.errors import ConvlabError
+from convlab.prediction import onnx_predictor
+from convlab.prediction.predictor import BATCH_SIZE
 from convlab.preprocessing import Preprocessing
 
 PIXELS = Preprocessing(size=2, channels=1, pixel_mean=(0,), pixel_std=(1,))
 ALONE = """
 import sys
 from pathlib import Path
-from convlab import onnx_model
-print(onnx_model.load(Path("model.onnx"))([Path("photo.png")]).tolist())
+from convlab.prediction import onnx_predictor
+print(onnx_predictor.load(Path("model.onnx"))([Path("photo.png")]).tolist())
 print([name for name in ("torch", "hydra", "mlflow", "pandas") if name in sys.modules])
 """
 
@@ -68,9 +69,9 @@ def photo(first):
 
 
 def test_it_predicts_in_batches():
-    predictor = onnx_model.load(bright_or_dark(**WHOLE))
+    predictor = onnx_predictor.load(bright_or_dark(**WHOLE))
     assert (predictor.classes, predictor.preprocessing) == (["dark", "bright"], PIXELS)
-    firsts = np.arange(2 * onnx_model.BATCH_SIZE + 1)
+    firsts = np.arange(2 * BATCH_SIZE + 1)
     found = predictor(photo(first) for first in firsts)
     np.testing.assert_allclose(found, np.stack([1 - firsts / 255, firsts / 255], 1), atol=1e-6)
     assert predictor([]).shape == (0, 2)
@@ -99,4 +100,4 @@ def test_other_files_are_refused(tmp_path, content, message):
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(ConvlabError, match=rf"model\.onnx .*{message}|model\.onnx is {message}"):
-        onnx_model.load(path)
+        onnx_predictor.load(path)

@@ -11,17 +11,19 @@ from typing import Any
 
 import yaml
 
-from convlab import champions, complete_model, model_card, runs
-from convlab.calibration import error_by_chance
-from convlab.champions import Champion
+from convlab import runs
 from convlab.console import warn
 from convlab.errors import ConvlabError
 from convlab.exporting.checked import images_of
 from convlab.exporting.formats import NotExportable
-from convlab.gate import Calibration, Condition, Gate, judge
-from convlab.latency import median_ms
-from convlab.pairing import pair
+from convlab.prediction import complete_model
 from convlab.project import project_dir
+from convlab.promotion import champions, model_card
+from convlab.promotion.calibration import error_by_chance
+from convlab.promotion.champions import Champion
+from convlab.promotion.gate import Calibration, Condition, Gate, judge
+from convlab.promotion.latency import median_ms
+from convlab.promotion.pairing import pair
 from convlab.report import results
 from convlab.report.results import Run, remedy
 

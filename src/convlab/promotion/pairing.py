@@ -4,11 +4,11 @@ import numpy as np
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 
-from convlab import complete_model
-from convlab.champions import Champion
 from convlab.data.labelled import LabelledData
 from convlab.errors import ConvlabError
-from convlab.gate import Pairing
+from convlab.prediction import complete_model
+from convlab.promotion.champions import Champion
+from convlab.promotion.gate import Pairing
 from convlab.report.results import Run, read, remedy
 
 
@@ -42,6 +42,6 @@ def _predicted(champion: Champion, run: Run, labels: NDArray[np.int64]) -> NDArr
             f"{run.data} has other test images than when {run.name} was evaluated. {remedy(run.directory)}"
         )
     predictor = complete_model.load(champion.directory)
-    best = predictor(data.image("test", index) for index in range(len(labels))).argmax(1).tolist()
+    best = predictor(data.image("test", index) for index in range(len(labels))).argmax(1)
     names = np.array([predictor.classes[index] for index in best])
     return names == np.array(data.classes)[labels]

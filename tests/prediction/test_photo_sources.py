@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from convlab import photo_sources
-from convlab.photo_sources import find
+from convlab.prediction import photo_sources
+from convlab.prediction.photo_sources import find
 from convlab.preprocessing import UnreadableImage
 
 

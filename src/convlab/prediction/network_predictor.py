@@ -1,61 +1,39 @@
-"""Photos to classes by a trained run or a published network, with the numbers that evaluation has."""
+"""A trained run or a published network, by torch, with the numbers that evaluation has."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
 from convlab import runs
 from convlab.bottleneck.backbone import Backbone
 from convlab.errors import ConvlabError
 from convlab.models.finetuned import Finetuned
+from convlab.prediction.predictor import Predictor
 from convlab.preprocessing import Preprocessing
 from convlab.project import project_dir
 
-BATCH_SIZE = 16  # photos
-Photo = Path | bytes | Image.Image  # a file, its bytes, or what `Preprocessing.open` makes of them
-
 
 @dataclass(frozen=True)
-class Predictor:
-    """A network from pixels to logits, in evaluation mode, with what turns a file into its input.
-
-    network: float32 images n c h w, as `preprocessing` makes them, -> logits n num_classes.
-    """
+class NetworkPredictor(Predictor):
+    """network: in evaluation mode, float32 images n c h w, as `preprocessing` makes them, -> logits."""
 
     network: nn.Module
-    preprocessing: Preprocessing
-    classes: Sequence[str]
-
-    def __call__(self, photos: Iterable[Photo]) -> Tensor:
-        """Probabilities n num_classes, float32. Raises UnreadableImage for a file that is no image.
-
-        Never more than a batch of photos is in memory, so `photos` may be drawn from a generator.
-        """
-        photos, parts = iter(photos), [torch.empty(0, len(self.classes))]
-        while batch := [self.pixels(photo) for photo in islice(photos, BATCH_SIZE)]:
-            parts.append(self.probabilities(torch.stack(batch)))
-        return torch.cat(parts)
-
-    def pixels(self, photo: Photo) -> Tensor:
-        """uint8 c h w, as the network was trained on them, yet neither padded nor normalized."""
-        image = photo if isinstance(photo, Image.Image) else self.preprocessing.open(photo)
-        return self.preprocessing.pixels(image)
 
     @torch.inference_mode()
-    def probabilities(self, pixels: Tensor) -> Tensor:
-        """n num_classes from uint8 n c h w, what `pixels` makes."""
-        logits: Tensor = self.network(self.preprocessing.normalize(pixels))
-        return logits.softmax(1)
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """n num_classes from n c h w, what `pixels` makes."""
+        logits = self.network(self.preprocessing.normalize(torch.from_numpy(pixels)))
+        found: NDArray[np.float32] = logits.softmax(1).numpy()
+        return found
 
 
-def of_run(run_dir: Path) -> Predictor:
+def of_run(run_dir: Path) -> NetworkPredictor:
     """A run's network; for one on bottleneck vectors, its backbone (`backbone`) and itself (`head`) on it.
 
     Raises ConvlabError if the backbone's weights are not those that the vectors were computed with.
@@ -75,17 +53,17 @@ def of_run(run_dir: Path) -> Predictor:
                 "`convlab train` again."
             )
         network = nn.Sequential(OrderedDict(backbone=backbone.model, head=network))
-    return Predictor(network.eval(), preprocessing, card["classes"])
+    return NetworkPredictor(preprocessing, card["classes"], network.eval())
 
 
-def of_backbone(settings: dict[str, Any]) -> Predictor:
+def of_backbone(settings: dict[str, Any]) -> NetworkPredictor:
     """A network of conf/backbone/ as published, with ImageNet's 1,000 classes."""
     from timm.data import ImageNetInfo
 
     backbone = backbone_of(settings)
     network, info = backbone.classifier, ImageNetInfo()
     classes = [info.index_to_description(index) for index in range(info.num_classes())]
-    return Predictor(network, Preprocessing.from_dict(settings["preprocessing"]), classes)
+    return NetworkPredictor(Preprocessing.from_dict(settings["preprocessing"]), classes, network)
 
 
 def backbone_of(settings: dict[str, Any]) -> Backbone:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from convlab.gate import Condition
-from convlab.model_card import Licences, markdown
 from convlab.preprocessing import Preprocessing
+from convlab.promotion.gate import Condition
+from convlab.promotion.model_card import Licences, markdown
 from convlab.report.results import Run
 
 TERMS = {"data": {"toys": "CC0"}, "backbone": {"net": "MIT"}}

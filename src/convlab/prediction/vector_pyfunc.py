@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from convlab import runs
-from convlab.pyfunc import table
+from convlab.prediction.pyfunc import table
 
 
 class VectorClassifier:
@@ -24,7 +24,7 @@ class VectorClassifier:
     def predict(self, model_input: np.ndarray, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row for each vector, in their order."""
         vectors = torch.from_numpy(np.array(model_input, dtype=np.float32))  # a copy: torch wants to write
-        return table(self.network(vectors).softmax(1), self.classes)
+        return table(self.network(vectors).softmax(1).numpy(), self.classes)
 
 
 def _load_pyfunc(path: str) -> VectorClassifier:

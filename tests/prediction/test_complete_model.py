@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from sample_runs import copy_runs
 
-from convlab import complete_model, runs
+from convlab import runs
 from convlab.errors import ConvlabError
+from convlab.prediction import complete_model
 
 ELSEWHERE = """
 import json, sys
 from pathlib import Path
-from convlab import complete_model
+from convlab.prediction import complete_model
 predictor = complete_model.load(Path("model"))
 files = sorted(Path("photos").iterdir())
 print(json.dumps([list(predictor.classes), predictor(files).tolist()]))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from convlab.calibration import error_by_chance
+from convlab.promotion.calibration import error_by_chance
 
 
 def test_one_image_is_off_by_twice_the_product():

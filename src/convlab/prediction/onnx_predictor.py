@@ -8,47 +8,30 @@ float32 n k. Its metadata hold what else is needed: `classes` and `preprocessing
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from PIL import Image
 
 from convlab.errors import ConvlabError
+from convlab.prediction.predictor import Predictor
 from convlab.preprocessing import Preprocessing
 from convlab.runs import read_card
 
 FILE, INPUT, OUTPUT = "model.onnx", "pixels", "probabilities"
-BATCH_SIZE = 16  # photos
 
 
 @dataclass(frozen=True)
-class OnnxPredictor:
-    """`prediction.Predictor` without torch: the same calls, with numpy's arrays."""
+class OnnxPredictor(Predictor):
+    """session: with `pixels` as its input and `probabilities` as an output."""
 
     session: onnxruntime.InferenceSession
-    preprocessing: Preprocessing
-    classes: Sequence[str]
-
-    def __call__(self, photos: Iterable[Path | bytes | Image.Image]) -> NDArray[np.float32]:
-        """Probabilities n num_classes. Raises UnreadableImage for a file that is no image."""
-        photos, parts = iter(photos), [np.empty((0, len(self.classes)), np.float32)]
-        while batch := [self.pixels(photo) for photo in islice(photos, BATCH_SIZE)]:
-            parts.append(self.probabilities(np.stack(batch)))
-        return np.concatenate(parts)
-
-    def pixels(self, photo: Path | bytes | Image.Image) -> NDArray[np.uint8]:
-        """uint8 c h w."""
-        image = photo if isinstance(photo, Image.Image) else self.preprocessing.open(photo)
-        return self.preprocessing.array(image)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """n num_classes from uint8 n c h w."""
+        """n num_classes from n c h w, what `pixels` makes."""
         found: NDArray[np.float32] = self.session.run([OUTPUT], {INPUT: pixels})[0]
         return found
 
@@ -69,7 +52,7 @@ def load(source: Path | bytes) -> OnnxPredictor:
             f"{name} does not say its classes and preprocessing: `convlab export` did not write it."
         )
     preprocessing = Preprocessing.from_dict(json.loads(about["preprocessing"]))
-    return OnnxPredictor(session, preprocessing, json.loads(about["classes"]))
+    return OnnxPredictor(preprocessing, json.loads(about["classes"]), session)
 
 
 def of_complete_model(directory: Path) -> OnnxPredictor | None:

@@ -11,51 +11,52 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlab import champions, runs
+from convlab import runs
 from convlab.errors import ConvlabError
 from convlab.project import project_dir
+from convlab.promotion import champions
 
 if TYPE_CHECKING:
-    from convlab.onnx_model import OnnxPredictor
-    from convlab.prediction import Predictor
+    from convlab.prediction.network_predictor import NetworkPredictor
+    from convlab.prediction.predictor import Predictor
 
 
-def load(name: str) -> "Predictor":
+def load(name: str) -> "NetworkPredictor":
     """The model that `name` means, as torch computes it.
 
     Raises ConvlabError, listing what there is, if none is called so.
     """
     directory = complete(name)
     if directory is not None:
-        from convlab import complete_model
+        from convlab.prediction import complete_model
 
         return complete_model.load(directory)
     if (run_dir := run(name)) is not None:
-        from convlab.prediction import of_run
+        from convlab.prediction.network_predictor import of_run
 
         return of_run(run_dir)
     from convlab import config
-    from convlab.prediction import of_backbone
+    from convlab.prediction.network_predictor import of_backbone
 
     composed: dict[str, Any] = config.plain(config.compose("train", [f"backbone={name}"]))
     return of_backbone(composed["backbone"])
 
 
-def quickest(name: str) -> "Predictor | OnnxPredictor":
+def quickest(name: str) -> "Predictor":
     """The model that `name` means, by its ONNX export where it has one; else as `load`."""
     if (path := exported(name)) is not None:
-        from convlab import onnx_model
+        from convlab.prediction import onnx_predictor
 
-        return onnx_model.load(path)
+        return onnx_predictor.load(path)
     directory = complete(name)
     if directory is None:
         return load(name)
     if (directory / "model.onnx").is_file():
-        from convlab import onnx_model
+        from convlab.prediction import onnx_predictor
 
-        if (found := onnx_model.of_complete_model(directory)) is not None:
+        if (found := onnx_predictor.of_complete_model(directory)) is not None:
             return found
-    from convlab import complete_model
+    from convlab.prediction import complete_model
 
     return complete_model.load(directory)
 

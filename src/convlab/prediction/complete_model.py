@@ -4,7 +4,7 @@
   model.json             as in a run's `model/` (runs.py)
   <kind>.safetensors     the weights that predict, "raw" or "averaged"
   backbone.safetensors   of a head on bottleneck vectors, what makes them: all weights of its backbone
-  model.onnx             of a champion, all of it once more, from pixels to probabilities (onnx_model.py)
+  model.onnx             of a champion, all of it once more, from pixels to probabilities (onnx_predictor.py)
 """
 
 import hashlib
@@ -17,17 +17,19 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
-from convlab import __version__, onnx_model, runs
+from convlab import __version__, runs
 from convlab.bottleneck.backbone import Backbone
 from convlab.errors import ConvlabError
-from convlab.prediction import Photo, Predictor, of_run
+from convlab.prediction import onnx_predictor
+from convlab.prediction.network_predictor import NetworkPredictor, of_run
+from convlab.prediction.predictor import Photo
 from convlab.preprocessing import Preprocessing
 
 BACKBONE = "backbone.safetensors"
 
 
 def write(run_dir: Path, directory: Path) -> None:
-    """Make `directory` from a run's model; raises ConvlabError as `prediction.of_run` does."""
+    """Make `directory` from a run's model; raises ConvlabError as `network_predictor.of_run` does."""
     network = of_run(run_dir).network
     card = runs.read_card(run_dir / "model")
     kind = card["selected"]
@@ -51,7 +53,7 @@ def add_onnx(directory: Path, images: Iterable[Photo]) -> float:
     from convlab.exporting import checked
     from convlab.exporting.formats import FORMATS
 
-    card, path = runs.read_card(directory), directory / onnx_model.FILE
+    card, path = runs.read_card(directory), directory / onnx_predictor.FILE
     difference = checked.export(load(directory), card["name"], FORMATS["onnx"], path, images)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     runs.write_json(directory / "model.json", card | {"onnx_sha256": digest})
@@ -63,20 +65,20 @@ def copy(directory: Path, target: Path) -> None:
     card = runs.read_card(directory)
     files = [f"{kind}.safetensors" for kind in card["weights"]]
     files += [BACKBONE] if len(card["input_shape"]) == 1 else []
-    files += [onnx_model.FILE] if "onnx_sha256" in card else []
+    files += [onnx_predictor.FILE] if "onnx_sha256" in card else []
     target.mkdir(parents=True, exist_ok=True)
     for name in [*files, "model.json"]:
         shutil.copy(directory / name, target)
 
 
-def load(directory: Path) -> Predictor:
+def load(directory: Path) -> NetworkPredictor:
     """The network in `directory`; raises ConvlabError if a file is missing or was altered."""
     card = runs.read_card(directory)
     network = runs.load_model(directory)
     if len(card["input_shape"]) == 1:
         backbone = _backbone(directory, card["backbone"])
         network = nn.Sequential(OrderedDict(backbone=backbone.model, head=network))
-    return Predictor(network.eval(), Preprocessing.from_dict(card["preprocessing"]), card["classes"])
+    return NetworkPredictor(Preprocessing.from_dict(card["preprocessing"]), card["classes"], network.eval())
 
 
 def _backbone(directory: Path, settings: dict[str, Any]) -> Backbone:

@@ -8,11 +8,12 @@ from each class to its probability. No object is unpickled: weights are safetens
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from torch import Tensor
+from numpy.typing import NDArray
 
-from convlab import complete_model
-from convlab.prediction import Predictor
+from convlab.prediction import complete_model
+from convlab.prediction.predictor import Predictor
 
 
 class ImageClassifier:
@@ -26,7 +27,7 @@ class ImageClassifier:
         return table(self.predictor(model_input["image"]), list(self.predictor.classes))
 
 
-def table(probabilities: Tensor, classes: list[str]) -> pd.DataFrame:
+def table(probabilities: NDArray[np.float32], classes: list[str]) -> pd.DataFrame:
     """The output, a row for each of `probabilities` n k."""
     best = [classes[index] for index in probabilities.argmax(1).tolist()]
     by_class = [dict(zip(classes, row, strict=True)) for row in probabilities.tolist()]

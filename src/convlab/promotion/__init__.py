@@ -1,0 +1,1 @@
+"""From a measured run to a champion: what it must show, what it leaves behind, which one it is."""
