@@ -24,9 +24,9 @@ from convlab.console import console
 
 ROOT = Path(__file__).parents[1]
 PEER = Path(__file__).with_name("peers") / "pytorch_mnist_example.py"
-# the course's network as it is, trained as `lenet_fast` is; tried with seeds 11 and 12
+# the course's network as it is, trained as `lenet_fast` is: with 540 steps, seeds 1 to 5 came to 98.97 %
 COURSE = (
-    *("trainer.max_epochs=-1", "+trainer.max_steps=540", "batch_size=64", "channels_last=true"),
+    *("trainer.max_epochs=-1", "+trainer.max_steps=640", "batch_size=64", "channels_last=true"),
     *("loss.label_smoothing=0.1", "optimizer.weight_decay=0.0005", "scheduler.factory.pct_start=0.15"),
     *("checkpoint.monitor=null", "+trainer.limit_val_batches=0"),
 )
@@ -43,12 +43,12 @@ def main() -> None:
         project = prepare(Path(folder))
         peers = [run_peer(project, seed) for seed in range(1, options.peer_seeds + 1)]
         seeds = range(1, options.seeds + 1)
-        fast = [train(project, "lenet_fast", seed) for seed in seeds]
-        course = [train(project, "lenet", seed, *COURSE) for seed in seeds]
-        best = [train(project, "lenet_best", seed) for seed in range(1, options.best_seeds + 1)]
+        fast = trained(project, "lenet_fast", seeds)
+        course = trained(project, "lenet", seeds, *COURSE)
+        best = trained(project, "lenet_best", range(1, options.best_seeds + 1))
     peer, epochs = zip(*peers, strict=True)
     figures = [Figure("PyTorch's example, to 99.0 %", peer, "s")]
-    for name, runs, goal in (("lenet_fast", fast, ">= 40"), ("lenet, 0.6 epochs", course, ">= 10")):
+    for name, runs, goal in (("lenet_fast", fast, ">= 40"), ("lenet, 0.7 epochs", course, ">= 10")):
         seconds, accuracies = zip(*runs, strict=True)
         ratios = [median(peer) / each for each in seconds]
         figures += [
@@ -97,7 +97,7 @@ def prepare(folder: Path) -> Path:
     (project / "datasets" / "mnist").symlink_to(ROOT / "datasets" / "mnist")
     for archive in (ROOT / "datasets" / "mnist").glob("*.gz"):
         shutil.copy(archive, raw)
-    train(project, "lenet_fast", 1, "trainer.max_steps=20")
+    convlab(project, "train", "experiment=lenet_fast", "trainer.max_steps=20")
     return project
 
 
@@ -112,19 +112,28 @@ def run_peer(project: Path, seed: int) -> tuple[float, list[float]]:
     return seconds, accuracies
 
 
-def train(project: Path, experiment: str, seed: int, *overrides: str) -> tuple[float, float]:
-    """Wall seconds of `convlab train`, and the test accuracy that `convlab evaluate` then finds."""
-    name = f"{experiment}_{seed}"
+def trained(project: Path, experiment: str, seeds: range, *overrides: str) -> list[tuple[float, float]]:
+    """For each seed, wall seconds of `convlab train`, and the test accuracy that `convlab evaluate` finds."""
+    names = [f"{experiment}_{seed}" for seed in seeds]
+    seconds = []
+    for seed, name in zip(seeds, names, strict=True):
+        start = time.perf_counter()
+        words = (f"experiment={experiment}", f"seed={seed}", f"name={name}", "resume=never", *overrides)
+        convlab(project, "train", *words)
+        seconds.append(time.perf_counter() - start)
+    if names:
+        convlab(project, "evaluate", *names)
+    metrics = [json.loads((project / "runs" / name / "metrics.json").read_text()) for name in names]
+    accuracies = [each["test"]["acc"] for each in metrics]
+    for name, accuracy, each in zip(names, accuracies, seconds, strict=True):
+        console.print(f"{name}: {accuracy:.2%}, {each:.1f} s", markup=False)
+    return list(zip(seconds, accuracies, strict=True))
+
+
+def convlab(project: Path, *words: str) -> None:
     env = os.environ | {"CONVLAB_PROJECT": str(project)}
     env.pop("MLFLOW_TRACKING_URI", None)
-    words = [f"experiment={experiment}", f"seed={seed}", f"name={name}", "resume=never", *overrides]
-    start = time.perf_counter()
-    subprocess.run([*CONVLAB, "train", *words], cwd=project, env=env, check=True, capture_output=True)
-    seconds = time.perf_counter() - start
-    subprocess.run([*CONVLAB, "evaluate", name], cwd=project, env=env, check=True, capture_output=True)
-    accuracy = json.loads((project / "runs" / name / "metrics.json").read_text())["test"]["acc"]
-    console.print(f"{' '.join(words)}: {accuracy:.2%}, {seconds:.1f} s", markup=False)
-    return seconds, accuracy
+    subprocess.run([*CONVLAB, *words], cwd=project, env=env, check=True, capture_output=True)
 
 
 def median(values: tuple[float, ...]) -> float:
