@@ -45,7 +45,7 @@ CONVLAB = """
 import sys
 from pathlib import Path
 from convlab.cli import main
-status = main(sys.argv[1:])
+status = main()  # as a process of its own
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(f"peak {peak.split()[1]}", file=sys.stderr)
 sys.exit(status)
