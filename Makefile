@@ -47,11 +47,11 @@ ui: $(SETUP) ## browse the runs in MLflow at http://127.0.0.1:5000
 docs: $(SETUP) ## build the documentation's site, links checked: site/index.html
 	@python docs/build_site.py
 
-bench: $(SETUP) ## measure against peers, half an hour: docs/performance.md
+bench: $(SETUP) ## measure against peers, up to an hour: docs/performance.md
 	@for program in benchmarks/bench_*.py; do python $$program || exit 1; done
 	@python benchmarks/report.py
 
-bench-full: $(SETUP) ## the same with five seeds of the slow ones, one and a half hours
+bench-full: $(SETUP) ## the same with five seeds of the slow ones, some hours
 	@for program in benchmarks/bench_*.py; do \
 	  case $$program in *bench_mnist.py) more="--peer-seeds 5 --best-seeds 5";; *) more=;; esac; \
 	  python $$program $$more || exit 1; done

@@ -27,7 +27,7 @@ def main() -> None:
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     machines = list(dict.fromkeys(map(machine, results.values())))
-    parts = [" ".join(machines) + "\n"] if len(machines) == 1 else []
+    parts = [f"Measured on {machines[0]}.\n"] if len(machines) == 1 else []
     parts += [section(program, result, len(machines) > 1) for program, result in results.items()]
     for program, draw in PLOTS.items():
         if program in results:
@@ -42,8 +42,8 @@ def section(program: str, result: dict[str, Any], with_machine: bool) -> str:
     lines = [f"### {result['title'][0].upper()}{result['title'][1:]}", ""]
     lines += [
         f"`benchmarks/{program.removesuffix('_best')}.py`. Peer: {result['peer']}. Warm-up: "
-        f"{result['warm_up']}. Repetitions: {result['repetitions']}."
-        + (f" {machine(result)}" if with_machine else ""),
+        f"{result['warm_up']}. Repetitions: {result['repetitions']}. Measured {result['measured']}"
+        + (f" on {machine(result)}." if with_machine else "."),
         "",
         "| | median | range | goal | |",
         "| --- | --- | --- | --- | --- |",
@@ -63,8 +63,8 @@ def machine(result: dict[str, Any]) -> str:
     about = result["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     return (
-        f"Measured {result['measured']} on {about['cores']} cores of {about['processor']}, accelerator: "
-        f"{about['accelerator']}, {about['system']}, Python {about['python']}, {packages}."
+        f"{about['cores']} cores of {about['processor']}, accelerator: {about['accelerator']}, "
+        f"{about['system']}, Python {about['python']}, {packages}"
     )
 
 
