@@ -21,8 +21,8 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, DataType, Map, Schema, TensorSpec
 
 from convlab import tracking
+from convlab.prediction.example_image import example_image
 from convlab.preprocessing import Preprocessing
-from convlab.promotion.latency import example_image
 from convlab.runs import read_card
 
 LOADER, VECTOR_LOADER = "convlab.prediction.pyfunc", "convlab.prediction.vector_pyfunc"

@@ -29,8 +29,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from convlab import tracking
 from convlab.errors import ConvlabError
 from convlab.logged_model import LOADER, SIGNATURE, log
+from convlab.prediction.example_image import example_image
 from convlab.preprocessing import Preprocessing
-from convlab.promotion.latency import example_image
 from convlab.runs import read_card
 
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)

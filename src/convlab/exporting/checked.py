@@ -14,7 +14,7 @@ from convlab.data.labelled import LabelledData
 from convlab.exporting.formats import Compute, Format, NotExportable
 from convlab.prediction import photo_sources
 from convlab.prediction.network_predictor import NetworkPredictor
-from convlab.prediction.predictor import Photo
+from convlab.prediction.predictor import Photo, Predictor
 from convlab.project import project_dir
 
 TOLERANCE = 1e-5  # of a probability
@@ -32,7 +32,7 @@ def export(
     return difference
 
 
-def largest_difference(predictor: NetworkPredictor, exported: Compute, images: Iterable[Photo]) -> float:
+def largest_difference(predictor: Predictor, exported: Compute, images: Iterable[Photo]) -> float:
     """Of any probability of `images`, the first computed alone, the others together.
 
     Raises NotExportable above TOLERANCE.

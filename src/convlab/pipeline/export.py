@@ -29,15 +29,11 @@ examples
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from convlab.console import console
 from convlab.errors import ConvlabError
 from convlab.prediction import named_model, photo_sources
-
-if TYPE_CHECKING:
-    from convlab.prediction.network_predictor import NetworkPredictor
-    from convlab.prediction.predictor import Photo
+from convlab.prediction.predictor import Photo
 
 CHOICES = ("onnx", "torchscript", "safetensors")
 
@@ -84,18 +80,13 @@ def _export(name: str, options: argparse.Namespace) -> tuple[Path, float, int]:
         complete_model.write(run_dir, folder)
     else:
         raise ConvlabError(f"{name}: a backbone's weights, in weights/, are a safetensors file already.")
-    return folder, _difference(predictor, complete_model.load(folder), images), len(images)
+    copied = complete_model.load(folder)
+    return folder, checked.largest_difference(predictor, copied.probabilities, images), len(images)
 
 
-def _images(words: list[str], run_dir: Path | None) -> "list[Photo]":
+def _images(words: list[str], run_dir: Path | None) -> list[Photo]:
     from convlab.exporting import checked
 
     if words:
         return [source.read() for source in photo_sources.find(words)]
     return [*checked.images_of(run_dir)] if run_dir is not None else checked.sample_photos()
-
-
-def _difference(predictor: "NetworkPredictor", copied: "NetworkPredictor", images: "list[Photo]") -> float:
-    from convlab.exporting import checked
-
-    return checked.largest_difference(predictor, copied.probabilities, images)

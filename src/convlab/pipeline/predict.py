@@ -38,7 +38,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -49,13 +49,10 @@ from convlab.console import errors, progress
 from convlab.errors import ConvlabError
 from convlab.prediction import named_model, photo_sources
 from convlab.prediction.photo_sources import PhotoSource
+from convlab.prediction.predictor import BATCH_SIZE, Predictor
 from convlab.preprocessing import UnreadableImage
 
-if TYPE_CHECKING:
-    from convlab.prediction.predictor import Predictor
-
 WIDE = 1000  # columns: in a file no line is folded
-SHOWN = 16  # photos after which the bar moves on
 
 
 def run(args: list[str]) -> int:
@@ -106,13 +103,13 @@ def _options(args: list[str]) -> argparse.Namespace:
 
 
 def _predicted(
-    predictor: "Predictor", sources: list[PhotoSource]
+    predictor: Predictor, sources: list[PhotoSource]
 ) -> Iterator[tuple[PhotoSource, Path | bytes, Image.Image, np.ndarray]]:
     """Each photo that can be read: its file, image and probabilities k. The others are named on stderr."""
     left = iter(sources)
     bar = progress("predicting", len(sources), unit="photos", console=errors)
-    with bar if len(sources) > SHOWN else nullcontext(lambda _: None) as advance:
-        while batch := list(islice(left, SHOWN)):
+    with bar if len(sources) > BATCH_SIZE else nullcontext(lambda _: None) as advance:
+        while batch := list(islice(left, BATCH_SIZE)):
             opened = [photo for source in batch if (photo := _opened(source, predictor)) is not None]
             rows = predictor(image for _, _, image in opened)
             for photo, row in zip(opened, rows, strict=True):
@@ -121,7 +118,7 @@ def _predicted(
 
 
 def _opened(
-    source: PhotoSource, predictor: "Predictor"
+    source: PhotoSource, predictor: Predictor
 ) -> tuple[PhotoSource, Path | bytes, Image.Image] | None:
     try:
         content = source.read()

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from convlab import runs
 from convlab.errors import ConvlabError
+from convlab.prediction.predictor import Predictor
 from convlab.project import project_dir
 from convlab.promotion import champions
 
 if TYPE_CHECKING:
     from convlab.prediction.network_predictor import NetworkPredictor
-    from convlab.prediction.predictor import Predictor
 
 
 def load(name: str) -> "NetworkPredictor":
@@ -42,7 +42,7 @@ def load(name: str) -> "NetworkPredictor":
     return of_backbone(composed["backbone"])
 
 
-def quickest(name: str) -> "Predictor":
+def quickest(name: str) -> Predictor:
     """The model that `name` means, by its ONNX export where it has one; else as `load`."""
     if (path := exported(name)) is not None:
         from convlab.prediction import onnx_predictor
