@@ -2,10 +2,10 @@
 
 usage: .venv/bin/python benchmarks/bench_runtimes.py [--images 188] [--runtimes torch compile ...]
 
-Peer: timm's eager model on the CPU (`torch`). The pixels are in memory; a runtime computes them in batches of
-32, once, after its check against four images, which is part of its start. The vectors then go through the
-head of runs/linear_head (`dvc repro train@linear_head`); a prediction counts as different if its class is
-another one.
+Peer: timm's eager model on the CPU. The pixels are in memory; a runtime computes them in batches of 32, once,
+after its check against four images, which is part of its start. The vectors then go through the head of
+runs/linear_head (`dvc repro train@linear_head`); a prediction counts as different if its class is another.
+With a GPU the runtimes are torch and compile, and the result is a section of its own.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from record import Figure, record
 from convlab import runs
 from convlab.bottleneck.runtimes.check import relative_difference
 from convlab.bottleneck.runtimes.choice import RUNTIMES, installed, make_runtime
+from convlab.bottleneck.runtimes.pytorch import plain as eager
 from convlab.bottleneck.runtimes.work import Work
 from convlab.config import compose, plain
 from convlab.console import console
@@ -33,9 +34,11 @@ BATCH_SIZE = 32
 def main() -> None:
     import torch
 
+    on_gpu = torch.cuda.is_available()
+    all_of_them = ["torch", "compile"] if on_gpu else [name for name in RUNTIMES if name != "torch"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, default=None, help="only so many of the test photos")
-    parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES))
+    parser.add_argument("--runtimes", nargs="+", choices=all_of_them, default=all_of_them)
     options = parser.parse_args()
     settings = plain(compose("features", []))
     preprocessing = Preprocessing.from_dict(settings["backbone"]["preprocessing"])
@@ -48,16 +51,21 @@ def main() -> None:
         work = Work(backbone_of(settings["backbone"]), preprocessing, len(photos), BATCH_SIZE)
         with torch.inference_mode():
             work.network(pixels[:1])  # the model is built
-        for name in dict.fromkeys(["torch", *options.runtimes]):
+        plain_vectors, images_per_s = compute(eager(work), pixels)
+        figures.append(Figure("timm, on the CPU: forward", [images_per_s], "images/s"))
+        for name in options.runtimes:
             if not installed(name):
                 console.print(f"{name}: not installed, left out")
                 continue
-            vectors[name], start_s, images_per_s = measure(name, work, pixels)
+            begin = time.perf_counter()
+            runtime = make_runtime(name, work)
+            runtime(pixels[:4])()
+            start_s = time.perf_counter() - begin
+            vectors[name], images_per_s = compute(runtime, pixels)
             figures += [
                 Figure(f"{name}: forward", [images_per_s], "images/s"),
                 Figure(f"{name}: start", [start_s], "s"),
             ]
-    plain_vectors = vectors.pop("torch")
     with torch.inference_mode():
         expected = head(plain_vectors).argmax(1)
         for name, found in vectors.items():
@@ -68,25 +76,22 @@ def main() -> None:
                 Figure(f"{name}: largest relative difference", [difference], "", "<= 0.001"),
             ]
     record(
-        "bench_runtimes",
-        f"Runtimes on {len(photos)} test photos, Inception-v3",
+        "bench_runtimes_gpu" if on_gpu else "bench_runtimes",
+        f"Runtimes on {len(photos)} test photos, Inception-v3" + on_gpu * ", on a GPU",
         figures,
-        peer="timm's eager model (runtime torch)",
+        peer="timm's eager model on the CPU",
         warm_up="four images, the check at a runtime's start",
         repetitions="1",
     )
 
 
-def measure(name: str, work: Work, pixels):
-    """Vectors, seconds until the first four of them, images a second from then on."""
+def compute(runtime, pixels):
+    """Vectors, and images a second."""
     import torch
 
-    begin = time.perf_counter()
-    runtime = make_runtime(name, work)
-    runtime(pixels[:4])()
-    started = time.perf_counter()
+    start = time.perf_counter()
     vectors = torch.cat([finish() for finish in [runtime(batch) for batch in pixels.split(BATCH_SIZE)]])
-    return vectors, started - begin, len(pixels) / (time.perf_counter() - started)
+    return vectors, len(pixels) / (time.perf_counter() - start)
 
 
 def test_photos(features: Path, photos: Path) -> list[Path]:

@@ -6,6 +6,8 @@ What stands between the page's two markers is written anew; the words around it 
 """
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,9 @@ def main() -> None:
     results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text())
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    machines = list(dict.fromkeys(map(machine, results.values())))
-    parts = [f"Measured on {machines[0]}.\n"] if len(machines) == 1 else []
-    parts += [section(program, result, len(machines) > 1) for program, result in results.items()]
+    usual = Counter(map(machine, results.values())).most_common(1)[0][0]
+    parts = [f"Measured on {usual}, but for what names another machine.\n"]
+    parts += [section(program, result, usual) for program, result in results.items()]
     for program, draw in PLOTS.items():
         if program in results:
             path = PICTURES / f"performance-{program.removeprefix('bench_')}.png"
@@ -38,12 +40,12 @@ def main() -> None:
     console.print(f"written: {PAGE.relative_to(ROOT)}", markup=False)
 
 
-def section(program: str, result: dict[str, Any], with_machine: bool) -> str:
+def section(program: str, result: dict[str, Any], usual: str) -> str:
     lines = [f"### {result['title'][0].upper()}{result['title'][1:]}", ""]
     lines += [
-        f"`benchmarks/{program.removesuffix('_best')}.py`. Peer: {result['peer']}. Warm-up: "
+        f"`benchmarks/{re.sub('_(best|gpu)$', '', program)}.py`. Peer: {result['peer']}. Warm-up: "
         f"{result['warm_up']}. Repetitions: {result['repetitions']}. Measured {result['measured']}"
-        + (f" on {machine(result)}." if with_machine else "."),
+        + (f" on {machine(result)}." if machine(result) != usual else "."),
         "",
         "| | median | range | goal | |",
         "| --- | --- | --- | --- | --- |",

@@ -1,7 +1,5 @@
 """Extraction against a plain forward pass, with a small real network."""
 
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,6 @@ import timm
 import torch
 from PIL import Image
 
-from convlab.bottleneck import extract as module
 from convlab.bottleneck.backbone import Backbone
 from convlab.bottleneck.cache import BottleneckCache
 from convlab.bottleneck.extract import extract
@@ -40,8 +37,8 @@ def cache(tmp_path: Path) -> BottleneckCache:
     return BottleneckCache(tmp_path / "cache", "tiny", {})
 
 
-def torch_runtime(num_images: int, backbone: Backbone = BACKBONE):
-    return make_runtime("torch", Work(backbone, SMALL, num_images, batch_size=4))
+def torch_runtime(num_images: int, batch_size: int, backbone: Backbone = BACKBONE):
+    return make_runtime("torch", Work(backbone, SMALL, num_images, batch_size))
 
 
 def test_vectors_equal_a_plain_forward_of_timms_model(tmp_path, photos):
@@ -66,7 +63,7 @@ def test_vectors_equal_a_plain_forward_of_timms_model(tmp_path, photos):
 
 
 def test_only_what_is_missing_is_computed_and_nothing_is_loaded_for_nothing(tmp_path, photos):
-    def no_need(num_images):
+    def no_need(num_images, batch_size):
         raise AssertionError("nothing is to be computed")
 
     with cache(tmp_path) as vectors:
@@ -106,34 +103,16 @@ def test_a_backbone_that_gives_maps_is_refused(tmp_path, photos):
         cache(tmp_path) as vectors,
         pytest.raises(ConvlabError, match=r"\(4, 96, 1, 1\).*expected vectors n d"),
     ):
-        extract(tmp_path, photos, SMALL, lambda n: torch_runtime(n, unpooled), vectors, batch_size=4)
-
-
-def test_decoding_runs_ahead_of_the_reader_and_no_further():
-    """With three ahead, the reader of item i finds at most items up to i + 3 begun."""
-    begun, lock = [], threading.Lock()
-
-    def work(item: int) -> int:
-        with lock:
-            begun.append(item)
-        return item * 10
-
-    for item, result in module.ahead(work, range(30), 3):
-        assert result.result() == item * 10
-        ahead = min(item + 4, 30)
-        until = time.monotonic() + 10
-        while len(begun) < ahead and time.monotonic() < until:
-            time.sleep(0.001)  # the reader's own work, during which threads go on
-        assert len(begun) == ahead
+        extract(tmp_path, photos, SMALL, lambda *of: torch_runtime(*of, unpooled), vectors, batch_size=4)
 
 
 def test_the_next_batch_is_computing_while_one_is_kept_and_no_more(tmp_path, photos):
     """What the runtime had to do at each moment that a result was asked for."""
     begun, asked = [], []
-    plain = torch_runtime(10)
+    plain = torch_runtime(10, 4)
 
-    def load(num_images: int):
-        assert num_images == 10
+    def load(num_images: int, batch_size: int):
+        assert (num_images, batch_size) == (10, 4)
 
         def runtime(pixels: torch.Tensor):
             begun.append(len(pixels))
@@ -153,7 +132,7 @@ def test_the_next_batch_is_computing_while_one_is_kept_and_no_more(tmp_path, pho
 
 
 def test_what_was_computed_before_a_failure_is_kept(tmp_path, photos):
-    plain, calls = torch_runtime(10), []
+    plain, calls = torch_runtime(10, 4), []
 
     def fails_at_the_third(pixels: torch.Tensor):
         calls.append(len(pixels))
@@ -162,6 +141,6 @@ def test_what_was_computed_before_a_failure_is_kept(tmp_path, photos):
         raise ConvlabError("the machine is out of memory")
 
     with pytest.raises(ConvlabError, match="out of memory"), cache(tmp_path) as vectors:
-        extract(tmp_path, photos, SMALL, lambda _: fails_at_the_third, vectors, batch_size=4)
+        extract(tmp_path, photos, SMALL, lambda *_: fails_at_the_third, vectors, batch_size=4)
     with cache(tmp_path) as vectors:
         assert len(vectors) == 4  # the second batch was computing

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from convlab.bottleneck.extract import DECODE_THREADS, ahead, read_pixels
+from convlab.bottleneck.decoding import NUM_THREADS, ahead, read_pixels
 from convlab.bottleneck.feature_set import Row, data_hash
 from convlab.console import console, progress, warn
 from convlab.data.batches import Batches
@@ -122,7 +122,7 @@ class _Decoded:
 
     def of(self, photo: Photo) -> Tensor:
         kept = self._kept.get(photo.content_hash)
-        return read_pixels(self.root, photo, self.preprocessing) if kept is None else kept
+        return torch.from_numpy(read_pixels(self.root, photo, self.preprocessing)) if kept is None else kept
 
     def _keep(self, photo: Photo, pixels: Tensor) -> None:
         if (len(self._kept) + 1) * pixels.nbytes <= KEPT_BYTES:
@@ -137,7 +137,7 @@ class _Photos:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         chosen = [self.photos[i] for i in index.tolist()]
-        with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool:
+        with ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="decode") as pool:
             return torch.stack(list(pool.map(self.decoded.of, chosen)))
 
 

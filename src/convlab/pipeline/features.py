@@ -77,8 +77,8 @@ def run(args: list[str]) -> int:
             folder.root,
             folder.photos,
             preprocessing,
-            lambda num_images: make_runtime(
-                config.backbone.runtime, Work(backbone, preprocessing, num_images, config.batch_size)
+            lambda num_images, batch_size: make_runtime(
+                config.backbone.runtime, Work(backbone, preprocessing, num_images, batch_size)
             ),
             cache,
             config.batch_size,

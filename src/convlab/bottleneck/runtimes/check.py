@@ -39,7 +39,7 @@ class Checked:
                 return False
             fault = f"gives vectors that are {difference:.2g} of their length off, more than {TOLERANCE:g}"
         warn(
-            f"runtime {self._chosen.name} {fault}. backbone.runtime=torch computes instead. (To export the "
+            f"runtime {self._chosen.name} {fault}. PyTorch on the CPU computes instead. (To export the "
             "backbone anew, delete runtimes/ in the state directory.)"
         )
         return True

@@ -26,11 +26,9 @@ PACKAGES = {  # what a runtime needs, and how to get it
     "onnxruntime": "pip install onnxruntime onnx onnxscript",
     "openvino": "pip install 'convlab[openvino]'",
 }
-# Below so much work another runtime would not make up for its start.
-EXPORT_FLOP = (
-    1e12  # on a CPU: 90 images through Inception-v3, whose export takes the time of 80 in plain torch
-)
-COMPILE_FLOP = 1e15  # on a GPU, for about a minute of compiling
+# Below so much work on a CPU another runtime would not make up for its start: 90 images through Inception-v3,
+# whose export takes the time of 80 in plain torch.
+EXPORT_FLOP = 1e12
 
 
 def make_runtime(name: str, work: Work) -> "Callable[[Tensor], Callable[[], Tensor]]":
@@ -56,7 +54,7 @@ def make_runtime(name: str, work: Work) -> "Callable[[Tensor], Callable[[], Tens
     except Exception as error:  # of any library, about any architecture
         warn(
             f"runtime {chosen} can't run {work.backbone.name}: {first_line(error)}. "
-            "backbone.runtime=torch computes instead"
+            "PyTorch on the CPU computes instead"
         )
         return reference
 
@@ -65,11 +63,9 @@ def choose(work: Work) -> tuple[str, str]:
     """A runtime and why. It depends on the work, the device and what is installed, on no measured time."""
     import torch
 
-    amount = f"{work.num_images:,} images are {work.flop / 1e9:,.0f} GFLOP"
     if torch.cuda.is_available():
-        if work.flop < COMPILE_FLOP:
-            return "torch", f"auto: {amount}, done before a compiled network had started"
-        return "compile", f"auto: {amount}, worth compiling for"
+        return "torch", "auto: on the GPU"
+    amount = f"{work.num_images:,} images are {work.flop / 1e9:,.0f} GFLOP"
     if work.flop < EXPORT_FLOP:
         return "torch", f"auto: {amount}, done before a faster runtime had started"
     for name in ("onnxruntime", "openvino"):
