@@ -144,8 +144,8 @@ def extraction(project: Path, paths: list[Path], repeat: int) -> list[Figure]:
         return len(photos) / (time.perf_counter() - start)
 
     def decode() -> float:
-        decoding, start = Decoding(root, photos, preprocessing), time.perf_counter()
-        for _ in decoding.by_processes() if on_gpu else decoding.by_threads():
+        start = time.perf_counter()
+        for _ in Decoding(root, photos, preprocessing, batch_size, 0, processes=on_gpu):
             pass
         return len(photos) / (time.perf_counter() - start)
 

@@ -68,6 +68,15 @@ def test_steps_follow_the_trainer(settings, steps):
     assert trainer.lr_scheduler_configs[0].scheduler.total_steps == steps == trainer.global_step
 
 
+def test_a_rise_of_a_single_step_is_refused():
+    """A quarter of four steps, of which the first is at the start of the rise: torch divides by zero."""
+    schedule = functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.4, pct_start=0.25)
+    classifier = Classifier(linear(), 2, sgd(lr=0.1), schedule)
+    with pytest.raises(ConvlabError, match=r"rise and fall within 4 steps: train longer \(trainer.max_epochs"):
+        fit(classifier, Points(3))
+    fit(Classifier(linear(), 2, sgd(lr=0.1), schedule), Points(2))  # six steps
+
+
 def test_a_schedule_without_an_end_is_refused():
     schedule = functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.4)
     with pytest.raises(ConvlabError, match=r"trainer\.max_epochs"):

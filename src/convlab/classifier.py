@@ -128,8 +128,17 @@ class Classifier(pl.LightningModule):
         open_end = steps is not None and steps.default is None
         total = {"total_steps": self._num_steps()} if open_end else {}
         peaks = self._peak_rates(optimizer)
-        schedule = {"scheduler": self._scheduler(optimizer, **total, **peaks), "interval": self._interval}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        try:
+            scheduler = self._scheduler(optimizer, **total, **peaks)
+        except ZeroDivisionError:  # OneCycleLR, where a share of the steps is one step: a rise without length
+            raise ConvlabError(
+                f"the learning rate can't rise and fall within {self._num_steps()} steps: train longer "
+                "(trainer.max_epochs), in smaller batches (batch_size), or with scheduler=constant."
+            ) from None
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": self._interval},
+        }
 
     def _peak_rates(self, optimizer: torch.optim.Optimizer) -> dict[str, list[float]]:
         """A schedule's one `max_lr` as one for each group, in the ratio of the groups' own rates."""

@@ -4,8 +4,8 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from convlab.bottleneck.decoding import Decoding, ahead
@@ -15,26 +15,46 @@ from convlab.preprocessing import Preprocessing
 SMALL = Preprocessing(size=4, channels=3, pixel_mean=(128,), pixel_std=(128,))
 
 
-@pytest.mark.parametrize("by", [Decoding.by_threads, Decoding.by_processes])
-def test_each_photo_comes_in_its_turn_or_the_reason_why_not(tmp_path: Path, by):
-    """20 photos, more than two pieces: each of one colour, number 13 cut short, number 17 gone."""
-    photos = []
-    for i in range(20):
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Photo]:
+    """400 photos below tmp_path, each of a colour of its own; number 13 is cut short, number 17 gone."""
+    found = []
+    for i in range(400):
         path = tmp_path / f"{i}.png"
-        Image.new("RGB", (6, 5), (i, 100 + i, 200 + i)).save(path)
+        Image.new("RGB", (6, 5), (i % 256, i // 256, 200)).save(path)
         if i == 13:
             path.write_bytes(path.read_bytes()[:50])
-        photos.append(Photo(content_hash(path), "colours", path.name))
+        found.append(Photo(content_hash(path), "colours", path.name))
     (tmp_path / "17.png").unlink()
-    found = list(by(Decoding(tmp_path, photos, SMALL)))
-    assert [content for content, _ in found] == [photo.content_hash for photo in photos]
-    for i, (_, pixels) in enumerate(found):
-        if i == 13:
-            assert "truncated" in pixels
-        elif i == 17:
-            assert pixels == "No such file or directory"
+    return found
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_each_batch_holds_its_photos_and_says_which_it_could_not_read(tmp_path, photos, processes):
+    """400 photos in batches of 12; kept one further batch, while others are decoded into the same memory."""
+    before = None
+    decoding = Decoding(tmp_path, photos, SMALL, 12, 1, processes=processes)
+    for number, batch in enumerate(decoding):
+        expected = [i for i in range(12 * number, min(12 * number + 12, 400)) if i not in (13, 17)]
+        assert batch.contents == [photos[i].content_hash for i in expected]
+        if number == 1:
+            assert len(batch.failed) == 2
+            assert "truncated" in batch.failed[photos[13].content_hash]
+            assert batch.failed[photos[17].content_hash] == "No such file or directory"
         else:
-            assert np.array_equal(pixels, np.full((3, 4, 4), [[[i]], [[100 + i]], [[200 + i]]], np.uint8))
+            assert batch.failed == {}
+        time.sleep(0.005)  # the reader's own work, during which decoding goes on as far as it may
+        for those, pixels in filter(None, [before, (expected, batch.pixels)]):
+            colours = torch.tensor([[i % 256, i // 256, 200] for i in those], dtype=torch.uint8)
+            assert torch.equal(pixels, colours[:, :, None, None].expand(-1, 3, 4, 4))
+        before = expected, batch.pixels
+    assert number == 33
+
+
+def test_the_memory_holds_some_batches_however_many_photos_there_are(tmp_path, photos):
+    """64 photos ahead are six batches of 12; with the one in hand and two kept, nine."""
+    decoding = Decoding(tmp_path, photos, SMALL, 12, 2, processes=False)
+    assert decoding._memory.nbytes == 9 * 12 * 3 * 4 * 4
 
 
 def test_decoding_runs_ahead_of_the_reader_and_no_further():

@@ -2,9 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,8 +55,7 @@ def extract(
 
     on_gpu = torch.cuda.is_available()
     batch_size = batch_size or (GPU_BATCH if on_gpu else CPU_BATCH)
-    decoding = Decoding(root, missing, preprocessing)
-    decoded = decoding.by_processes() if on_gpu else decoding.by_threads()
+    decoding = Decoding(root, missing, preprocessing, batch_size, BATCHES_COMPUTING, processes=on_gpu)
     runtime, started = load(len(missing), batch_size), time.perf_counter()
     computing: deque[tuple[list[str], Callable[[], Tensor]]] = deque()
     with progress("extracting", len(missing)) as advance:
@@ -68,18 +66,11 @@ def extract(
             report.computed += len(contents)
             advance(len(contents))
 
-        def read() -> "Iterator[tuple[str, Tensor]]":
-            for content, pixels in decoded:
-                if isinstance(pixels, str):
-                    report.failed[content] = pixels
-                    advance(1)
-                else:
-                    yield content, torch.from_numpy(pixels)
-
-        photos_read = read()
-        while batch := list(islice(photos_read, batch_size)):
-            contents, pixels = zip(*batch, strict=True)
-            computing.append((list(contents), runtime(torch.stack(pixels))))
+        for batch in decoding:
+            report.failed |= batch.failed
+            advance(len(batch.failed))
+            if batch.contents:
+                computing.append((batch.contents, runtime(batch.pixels)))
             if len(computing) == BATCHES_COMPUTING:
                 keep()
         while computing:
