@@ -72,7 +72,9 @@ def test_a_rise_of_a_single_step_is_refused():
     """A quarter of four steps, of which the first is at the start of the rise: torch divides by zero."""
     schedule = functools.partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.4, pct_start=0.25)
     classifier = Classifier(linear(), 2, sgd(lr=0.1), schedule)
-    with pytest.raises(ConvlabError, match=r"rise and fall within 4 steps: train longer \(trainer.max_epochs"):
+    with pytest.raises(
+        ConvlabError, match=r"rise and fall within 4 steps: train longer \(trainer.max_epochs"
+    ):
         fit(classifier, Points(3))
     fit(Classifier(linear(), 2, sgd(lr=0.1), schedule), Points(2))  # six steps
 
