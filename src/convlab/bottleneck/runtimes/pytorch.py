@@ -50,6 +50,8 @@ def compiled(work: Work) -> Runtime:
 
     def filled(pixels: "Tensor") -> "Tensor":
         with torch._inductor.config.patch(freezing=True):  # as torch.compile's option, it leaves weights out
+            if len(pixels) == len(filling):
+                return forward(pixels)
             return forward(torch.cat([pixels, filling[len(pixels) :]]))[: len(pixels)]
 
     return Runtime("compile", filled)
