@@ -36,6 +36,14 @@ TOGETHER = (
 )  # each shares what takes long to make
 
 
+LONGEST = (*TOGETHER, "tests/test_tutorial.py", "tests/test_own_images.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: at the end they would be waited for, with one process at work."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Keep tests that share something in one process; xdist 3.8 has its groups ignored by pytest 9.2."""
