@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NUM_THREADS = min(8, os.cpu_count() or 1)
 THREADS_AHEAD = 64  # photos
-NUM_PROCESSES = os.cpu_count() or 1
+NUM_PROCESSES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PIECE = 8  # photos that a process takes at a time; two pieces wait for each process
 T = TypeVar("T")
 R = TypeVar("R")
