@@ -24,10 +24,10 @@ from convlab.console import console
 
 ROOT = Path(__file__).parents[1]
 PEER = Path(__file__).with_name("peers") / "pytorch_mnist_example.py"
-# the course's network as it is, trained as `lenet_fast` is; 640 steps, since with 540 the median was 98.97 %
+# the course's network as it is, trained as `lenet_fast` is, with the schedule that `lenet` has
 COURSE = (
-    *("trainer.max_epochs=-1", "+trainer.max_steps=640", "batch_size=64", "channels_last=true"),
-    *("loss.label_smoothing=0.1", "optimizer.weight_decay=0.0005", "scheduler.factory.pct_start=0.15"),
+    *("trainer.max_epochs=-1", "+trainer.max_steps=560", "batch_size=64", "channels_last=true"),
+    *("loss.label_smoothing=0.1", "optimizer.weight_decay=0.0005"),
     *("checkpoint.monitor=null", "+trainer.limit_val_batches=0"),
 )
 CONVLAB = [sys.executable, "-m", "convlab"]
@@ -41,14 +41,17 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         project = prepare(Path(folder))
-        peers = [run_peer(project, seed) for seed in range(1, options.peer_seeds + 1)]
-        seeds = range(1, options.seeds + 1)
-        fast = trained(project, "lenet_fast", seeds)
-        course = trained(project, "lenet", seeds, *COURSE)
-        best = trained(project, "lenet_best", range(1, options.best_seeds + 1))
+        peers, fast, course = [], [], []
+        for seed in range(1, max(options.seeds, options.peer_seeds) + 1):  # in turn: a machine's speed drifts
+            if seed <= options.peer_seeds:
+                peers.append(run_peer(project, seed))
+            if seed <= options.seeds:
+                fast.append(trained(project, "lenet_fast", seed))
+                course.append(trained(project, "lenet", seed, *COURSE))
+        best = [trained(project, "lenet_best", seed) for seed in range(1, options.best_seeds + 1)]
     peer, epochs = zip(*peers, strict=True)
     figures = [Figure("PyTorch's example, to 99.0 %", peer, "s")]
-    for name, runs, goal in (("lenet_fast", fast, ">= 40"), ("lenet, 0.7 epochs", course, ">= 10")):
+    for name, runs, goal in (("lenet_fast", fast, ">= 40"), ("lenet, 0.65 epochs", course, ">= 10")):
         seconds, accuracies = zip(*runs, strict=True)
         ratios = [median(peer) / each for each in seconds]
         figures += [
@@ -62,7 +65,7 @@ def main() -> None:
         figures,
         peer="the training procedure of github.com/pytorch/examples, mnist/main.py",
         warm_up="one training of a few steps, which also makes the tracking database",
-        repetitions=f"seeds 1 to {options.seeds}, the peer's 1 to {options.peer_seeds}; medians",
+        repetitions=f"seeds 1 to {options.seeds}, the peer's 1 to {options.peer_seeds}, in turn; medians",
         data={"peer_accuracy_after_each_epoch": epochs},
     )
     if best:
@@ -112,22 +115,17 @@ def run_peer(project: Path, seed: int) -> tuple[float, list[float]]:
     return seconds, accuracies
 
 
-def trained(project: Path, experiment: str, seeds: range, *overrides: str) -> list[tuple[float, float]]:
-    """For each seed, wall seconds of `convlab train`, and the test accuracy that `convlab evaluate` finds."""
-    names = [f"{experiment}_{seed}" for seed in seeds]
-    seconds = []
-    for seed, name in zip(seeds, names, strict=True):
-        start = time.perf_counter()
-        words = (f"experiment={experiment}", f"seed={seed}", f"name={name}", "resume=never", *overrides)
-        convlab(project, "train", *words)
-        seconds.append(time.perf_counter() - start)
-    if names:
-        convlab(project, "evaluate", *names)
-    metrics = [json.loads((project / "runs" / name / "metrics.json").read_text()) for name in names]
-    accuracies = [each["test"]["acc"] for each in metrics]
-    for name, accuracy, each in zip(names, accuracies, seconds, strict=True):
-        console.print(f"{name}: {accuracy:.2%}, {each:.1f} s", markup=False)
-    return list(zip(seconds, accuracies, strict=True))
+def trained(project: Path, experiment: str, seed: int, *overrides: str) -> tuple[float, float]:
+    """Wall seconds of `convlab train`, and the test accuracy that `convlab evaluate` then finds, untimed."""
+    name = f"{experiment}_{seed}"
+    words = (f"experiment={experiment}", f"seed={seed}", f"name={name}", "resume=never", *overrides)
+    start = time.perf_counter()
+    convlab(project, "train", *words)
+    seconds = time.perf_counter() - start
+    convlab(project, "evaluate", name)
+    accuracy = json.loads((project / "runs" / name / "metrics.json").read_text())["test"]["acc"]
+    console.print(f"{name}: {accuracy:.2%}, {seconds:.1f} s", markup=False)
+    return seconds, accuracy
 
 
 def convlab(project: Path, *words: str) -> None:
