@@ -39,6 +39,11 @@ TOGETHER = (
 LONGEST = (*TOGETHER, "tests/test_tutorial.py", "tests/test_own_images.py")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes don't name a test: each test process makes them anew, and an archive holds the time of day."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end they would be waited for, with one process at work."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))

@@ -182,7 +182,7 @@ def test_wrong_weights_are_refused(fetch_project: Project, content: bytes, messa
     [
         (tgz(PHOTOS)[:-30], "photos.tgz: expected a complete .tgz archive, found it damaged"),
         (tgz(PHOTOS)[:-6] + bytes(6), "photos.tgz: expected a complete .tgz archive, found it damaged"),
-        (gzip.compress(b"no tar", mtime=0), "photos.tgz: expected a complete .tgz archive, found it damaged"),
+        (gzip.compress(b"no tar"), "photos.tgz: expected a complete .tgz archive, found it damaged"),
         (b"<html>Sign in first</html>", "photos.tgz: expected a complete .tgz archive, found it damaged"),
         (tgz({"photos/cat/1.jpg": b"", "photos/cat/2.jpg": b""}), "missing: dog, unknown: none"),
         (tgz(PHOTOS | {"photos/cow/1.jpg": b"moo"}), "missing: none, unknown: cow"),
