@@ -16,7 +16,7 @@ ARG PIP_EXTRA_INDEX_URL=
 
 # The packages change seldom, the code often: a layer each
 COPY --chown=convlab pyproject.toml constraints.txt README.md ./
-COPY --chown=convlab src/convlab/__init__.py src/convlab/torchvision_operators.py src/convlab/
+COPY --chown=convlab src/convlab/__init__.py src/convlab/base/torchvision_operators.py src/convlab/
 RUN python -m venv .venv \
     && .venv/bin/python -m pip install --no-cache-dir -c constraints.txt -e '.[dev]'
 

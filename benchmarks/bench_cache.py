@@ -29,11 +29,11 @@ from typing import NamedTuple
 import numpy as np
 from record import Figure, record
 
-from convlab.bottleneck.backbone import Backbone
-from convlab.bottleneck.cache import BottleneckCache
-from convlab.bottleneck.content_hashes import SETTLED_S
-from convlab.console import console
-from convlab.preprocessing import Preprocessing
+from convlab.base.console import console
+from convlab.data.preprocessing import Preprocessing
+from convlab.features.backbone import Backbone
+from convlab.features.cache import BottleneckCache
+from convlab.features.content_hashes import SETTLED_S
 
 PROJECT = Path(__file__).parents[1]
 FEW = 10  # photos of the run that is start-up and little else
@@ -44,7 +44,7 @@ SMALL = Preprocessing(size=32, channels=3, pixel_mean=(128,), pixel_std=(128,))
 CONVLAB = """
 import sys
 from pathlib import Path
-from convlab.cli import main
+from convlab.cli.main import main
 status = main()  # as a process of its own
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(f"peak {peak.split()[1]}", file=sys.stderr)

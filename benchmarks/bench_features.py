@@ -37,17 +37,17 @@ from peers import retrain_one_by_one, timm_dataloader
 from PIL import Image
 from record import Figure, record
 
-from convlab.bottleneck.backbone import Backbone
-from convlab.bottleneck.cache import BottleneckCache
-from convlab.bottleneck.decoding import Decoding
-from convlab.bottleneck.extract import CPU_BATCH, GPU_BATCH, extract
-from convlab.bottleneck.runtimes.choice import installed, make_runtime
-from convlab.bottleneck.runtimes.work import Work
-from convlab.config import compose, plain
-from convlab.console import console
+from convlab.base.config import compose, plain
+from convlab.base.console import console
+from convlab.base.errors import ConvlabError
+from convlab.data.decoding import Decoding
 from convlab.data.photos import Photo, content_hash
-from convlab.errors import ConvlabError
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
+from convlab.features.backbone import Backbone
+from convlab.features.cache import BottleneckCache
+from convlab.features.extract import CPU_BATCH, GPU_BATCH, extract
+from convlab.features.runtimes.choice import installed, make_runtime
+from convlab.features.runtimes.work import Work
 
 PROJECT = Path(__file__).resolve().parents[1]
 SETTINGS = ["data=flowers", "data.dir=photos", "dir=features"]
@@ -181,7 +181,7 @@ def extraction(project: Path, paths: list[Path], repeat: int) -> list[Figure]:
 
 def second_training(project: Path, repeat: int, steps: int) -> list[Figure]:
     """The first run is made here, unmeasured; what it computed is what the text files hold."""
-    from convlab.pipeline import features
+    from convlab.cli.commands import features
 
     features.run(SETTINGS)
     vectors = np.load(project / "features/vectors.npy")
@@ -207,8 +207,8 @@ def second_training(project: Path, repeat: int, steps: int) -> list[Figure]:
 
 def inputs(project: Path) -> float:
     """Seconds of `convlab features` with nothing new and of 4,000 batches of 100."""
+    from convlab.cli.commands import features
     from convlab.data.features import CachedFeatures
-    from convlab.pipeline import features
 
     start = time.perf_counter()
     features.run(SETTINGS)

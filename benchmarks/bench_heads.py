@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from record import Figure, record
 
-from convlab import config
+from convlab.base import config
 
 TRAIN, VAL, TEST = 10_000, 1000, 100  # vectors
 DIM, CLASSES = 2048, 5
@@ -116,8 +116,8 @@ def bare_loop(settings: dict, num_steps: int) -> float:
 
 def ours(settings: dict, folder: Path) -> tuple[float, float]:
     """Seconds of training as the run itself notes them, validation included; and of the whole run."""
-    from convlab import runs
-    from convlab.training import train
+    from convlab.runs import run as runs
+    from convlab.training.train import train
 
     start = time.perf_counter()
     train(settings, folder / "run")

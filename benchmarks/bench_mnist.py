@@ -20,7 +20,7 @@ from pathlib import Path
 
 from record import Figure, record
 
-from convlab.console import console
+from convlab.base.console import console
 
 ROOT = Path(__file__).parents[1]
 PEER = Path(__file__).with_name("peers") / "pytorch_mnist_example.py"

@@ -17,16 +17,16 @@ from pathlib import Path
 
 from record import Figure, record
 
-from convlab import runs
-from convlab.bottleneck.runtimes.check import relative_difference
-from convlab.bottleneck.runtimes.choice import RUNTIMES, installed, make_runtime
-from convlab.bottleneck.runtimes.pytorch import plain as eager
-from convlab.bottleneck.runtimes.work import Work
-from convlab.config import compose, plain
-from convlab.console import console
-from convlab.errors import ConvlabError
+from convlab.base.config import compose, plain
+from convlab.base.console import console
+from convlab.base.errors import ConvlabError
+from convlab.data.preprocessing import Preprocessing
+from convlab.features.runtimes.check import relative_difference
+from convlab.features.runtimes.choice import RUNTIMES, installed, make_runtime
+from convlab.features.runtimes.pytorch import plain as eager
+from convlab.features.runtimes.work import Work
 from convlab.prediction.network_predictor import backbone_of
-from convlab.preprocessing import Preprocessing
+from convlab.runs import run as runs
 
 BATCH_SIZE = 32
 

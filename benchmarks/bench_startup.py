@@ -19,18 +19,18 @@ from pathlib import Path
 
 from record import Figure, record
 
-from convlab.console import console
+from convlab.base.console import console
 
 ROOT = Path(__file__).parents[1]
 IMPORTS = "import convlab, torch, pytorch_lightning"
 # ends where the first step would begin
 UNTIL_FIRST_STEP = """
 import os, sys
-from convlab import cli
+from convlab.cli import main as cli
 dispatch = cli._dispatch
 def until_first_step(words):
-    import convlab.callbacks
-    convlab.callbacks.RandomState.on_train_batch_start = lambda *_: os._exit(0)
+    import convlab.training.callbacks
+    convlab.training.callbacks.RandomState.on_train_batch_start = lambda *_: os._exit(0)
     return dispatch(words)
 cli._dispatch = until_first_step
 sys.argv = ["convlab", "train", "experiment=lenet", "resume=never"]
@@ -40,7 +40,7 @@ JOBS = """
 import json, sys, time
 import convlab
 import pytorch_lightning
-from convlab import cli
+from convlab.cli import main as cli
 marks, fit = [], pytorch_lightning.Trainer.fit
 def timed(*arguments, **options):
     start = time.perf_counter()

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from record import Figure, record
 
-from convlab import config
+from convlab.base import config
 
 GOALS = {"lenet5": ">= 0.80", "lenet": ">= 0.95"}
 NUM_IMAGES, NUM_VAL = 60_000, 5_000
@@ -125,7 +125,7 @@ def bare_loop(chosen: dict[str, Any], max_steps: int | None = None) -> float:
     import torch
     from hydra.utils import instantiate
 
-    from convlab import runs
+    from convlab.runs import run as runs
 
     data = instantiate(chosen["data"]["module"], _convert_="all")
     loader, validation = data.train_dataloader(), data.val_dataloader()
@@ -153,8 +153,8 @@ def bare_loop(chosen: dict[str, Any], max_steps: int | None = None) -> float:
 
 def ours(chosen: dict[str, Any], folder: Path) -> float:
     """Images a second of one epoch with its validation, metrics, checkpoints and records."""
-    from convlab import runs
-    from convlab.training import train
+    from convlab.runs import run as runs
+    from convlab.training.train import train
 
     run_dir = folder / "run"
     train(chosen, run_dir)

@@ -119,7 +119,7 @@ def batch_sizes(address: tuple[str, int]) -> float:
 
 def digits() -> list[bytes]:
     from convlab.data.mnist import Mnist
-    from convlab.preprocessing import Preprocessing
+    from convlab.data.preprocessing import Preprocessing
 
     plain = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
     data, files = Mnist("datasets/mnist", plain, 100), []

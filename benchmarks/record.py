@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.table import Table
 
-from convlab.console import console
+from convlab.base.console import console
 
 RESULTS = Path(__file__).with_name("results.json")
 PACKAGES = (

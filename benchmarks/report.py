@@ -14,8 +14,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from record import RESULTS, number
 
-from convlab import plots
-from convlab.console import console
+from convlab.base.console import console
+from convlab.figures import plots
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"

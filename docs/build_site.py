@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from convlab.cli import VERBS, docstring
+from convlab.cli.main import VERBS, docstring
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "convlab"
@@ -51,24 +51,23 @@ def stage() -> None:
         page.write_text(page.read_text().replace("```bash slow\n", "```bash\n"))
     (STAGED / "api").mkdir()
     for room in rooms():
-        (STAGED / "api" / f"{room}.md").write_text(commands() if room == "pipeline" else reference(room))
+        (STAGED / "api" / f"{room}.md").write_text(reference(room))
+    (STAGED / "api" / "commands.md").write_text(commands())
 
 
 def rooms() -> list[str]:
-    """The folders of the package, and `convlab` for the files that lie in none."""
-    return ["convlab", *sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))]
+    """The folders of the package."""
+    return sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 
 def reference(room: str) -> str:
     """A page with every module of a room."""
-    files = sorted(PACKAGE.glob("*.py") if room == "convlab" else (PACKAGE / room).rglob("*.py"))
+    files = sorted((PACKAGE / room).rglob("*.py"))
     parts = [path.relative_to(PACKAGE).with_suffix("").parts for path in files]
+    parts = [each for each in parts if "commands" not in each]  # a page of their own
     modules = [".".join(("convlab", *each)) for each in parts if not each[-1].startswith("__")]
-    if room == "convlab":
-        heading = "# convlab: single files"
-    else:
-        options = "{members: false, show_root_heading: false}"
-        heading = f"# convlab.{room}\n\n::: convlab.{room}\n    options: {options}"
+    options = "{members: false, show_root_heading: false}"
+    heading = f"# convlab.{room}\n\n::: convlab.{room}\n    options: {options}"
     return "\n\n".join([heading, *(f"::: {module}" for module in modules)]) + "\n"
 
 

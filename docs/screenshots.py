@@ -22,9 +22,10 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from convlab import runs, tracking
-from convlab.pipeline import compare
-from convlab.project import project_dir
+from convlab.base.project import project_dir
+from convlab.cli.commands import compare
+from convlab.runs import run as runs
+from convlab.tracking import runs as tracking
 
 IMAGES = Path(__file__).parent / "images"
 WIDTHS = {1280: 860, 390: 844}  # and heights

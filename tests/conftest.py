@@ -142,5 +142,5 @@ def fetch_project(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CONVLAB_PROJECT", str(tmp_path / "project"))
     for variable in ("CONVLAB_MIRROR", "CONVLAB_STATE"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("convlab.fetching.retries.POLICY", Retry(total=1))
+    monkeypatch.setattr("convlab.data.fetching.retries.POLICY", Retry(total=1))
     return Project(tmp_path / "project", site)

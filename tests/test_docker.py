@@ -10,7 +10,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from convlab.diagnosis.machine import PORTS
+from convlab.cli.diagnosis.machine import PORTS
 
 ROOT = Path(__file__).parents[1]
 

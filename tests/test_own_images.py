@@ -10,7 +10,7 @@ from PIL import Image
 from sample_runs import SMALL_BACKBONE
 from serving import serving
 
-from convlab.pipeline import features, promote, train
+from convlab.cli.commands import features, promote, train
 
 GREEN, RED, BLUE = "Grüne Dinge", "red & #1 (new)", "blue"
 COLOURS = {GREEN: (40, 200, 60), RED: (210, 40, 50), BLUE: (40, 60, 220)}

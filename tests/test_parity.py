@@ -15,12 +15,13 @@ from PIL import Image
 from sample_runs import copy_runs
 from serving import serving
 
-from convlab import runs, tracking
+from convlab.cli.commands import export, predict, promote
 from convlab.data.mnist import Mnist
-from convlab.pipeline import export, predict, promote
+from convlab.data.preprocessing import Preprocessing
 from convlab.prediction import named_model
-from convlab.preprocessing import Preprocessing
-from convlab.promotion import champions
+from convlab.runs import champions
+from convlab.runs import run as runs
+from convlab.tracking import runs as tracking
 
 PIXELS = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
 KINDS = {  # a run of each, and the shape of its test split's probabilities

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from nbclient import NotebookClient
 from sample_runs import copy_runs
 
-from convlab.report.results import Run, find, read
+from convlab.runs.report.results import Run, find, read
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "results.ipynb"
@@ -22,7 +22,7 @@ NOTEBOOK = ROOT / "docs" / "results.ipynb"
 @pytest.fixture
 def evaluated(trained: Path, project: Path) -> Path:
     """A project with three evaluated runs on digits."""
-    from convlab.evaluation import evaluate
+    from convlab.training.evaluation import evaluate
 
     copy_runs(trained, project, "lenet5", "middling", "weak")
     for name in ("lenet5", "middling", "weak"):

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from convlab import config, runs
+from convlab.base import config
 from convlab.data import idx
-from convlab.training import train
+from convlab.runs import run as runs
+from convlab.training.train import train
 
 STEPS = 100
 BATCHES = 10  # 1,000 training digits, 100 a batch
@@ -82,7 +83,7 @@ def digits(project):
 
 
 def config_preprocessing():
-    from convlab.preprocessing import Preprocessing
+    from convlab.data.preprocessing import Preprocessing
 
     return Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(255,))
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from convlab.bottleneck.backbone import load_weights
+from convlab.features.backbone import load_weights
 
 NUM_WORKERS = os.cpu_count() or 1
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,6 +1,6 @@
 """convlab: the reproducible path from images to a compared, understood convolutional classifier."""
 
-from convlab import torchvision_operators
+from convlab.base import torchvision_operators
 
 __version__ = "0.1.0"
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from convlab import runs, tracking
-from convlab.pipeline import train
+from convlab.cli.commands import train
+from convlab.runs import run as runs
+from convlab.tracking import runs as tracking
 
 KNOWN = (  # of MLflow itself
     "mlflow/users/current",  # it asks who is logged in; a server without accounts has no such address

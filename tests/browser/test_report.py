@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from convlab.pipeline import compare
+from convlab.cli.commands import compare
 
 
 @pytest.fixture(scope="module")

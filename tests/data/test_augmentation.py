@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from convlab.base.errors import ConvlabError
 from convlab.data.augmentation import Affine, warp
-from convlab.errors import ConvlabError
 
 
 def generator(seed=0):

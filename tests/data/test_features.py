@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from convlab.base.errors import ConvlabError
 from convlab.data.features import CachedFeatures
-from convlab.errors import ConvlabError
 
 VECTORS = np.arange(12 * 3, dtype=np.float32).reshape(12, 3)
 SPLITS = ["train", "test", "train", "val", "train", "test"] * 2

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from convlab.base.errors import ConvlabError
 from convlab.data.folds import deal, hold_out
 from convlab.data.mnist import Mnist
-from convlab.errors import ConvlabError
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
 
 
 def test_each_class_is_dealt_out_in_the_order_of_its_hashes():

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
+from convlab.base.errors import ConvlabError
 from convlab.data import idx
-from convlab.errors import ConvlabError
 
 
 def test_reads_images_row_by_row(tmp_path):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from convlab.base.errors import ConvlabError
 from convlab.data.mnist import Mnist
-from convlab.errors import ConvlabError
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
 

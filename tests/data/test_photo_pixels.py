@@ -10,12 +10,12 @@ import torch
 from hydra.utils import instantiate
 from PIL import Image
 
-from convlab import config
+from convlab.base import config
+from convlab.base.errors import ConvlabError
+from convlab.cli.commands import features
 from convlab.data import photo_pixels
 from convlab.data.photo_pixels import PhotoPixels
-from convlab.errors import ConvlabError
-from convlab.pipeline import features
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
 
 SPLIT = {"val": 0.25, "test": 0.25}
 EIGHT = Preprocessing(size=8, channels=3, pixel_mean=(100,), pixel_std=(2,))

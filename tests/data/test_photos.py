@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from convlab.base.errors import ConvlabError
 from convlab.data import photos as module
 from convlab.data.photos import (
     Photo,
@@ -14,7 +15,6 @@ from convlab.data.photos import (
     scan,
     split_of,
 )
-from convlab.errors import ConvlabError
 
 
 def make(root: Path, **contents: dict[str, bytes]) -> Path:

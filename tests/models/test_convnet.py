@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.models.convnet import ConvNet
 
 

@@ -11,17 +11,17 @@ from safetensors.torch import save_file
 from tiny_training import fit
 from torch import nn
 
-from convlab import runs
-from convlab.bottleneck.backbone import Backbone
-from convlab.classifier import Classifier
+from convlab.base import provenance
+from convlab.base.errors import ConvlabError
+from convlab.cli.commands import train
 from convlab.data.batches import Batches
-from convlab.errors import ConvlabError
-from convlab.evaluation import evaluate
-from convlab.fetching import provenance
+from convlab.features.backbone import Backbone
 from convlab.models.finetuned import Finetuned, is_block, parts_in_order
 from convlab.models.heads import LinearHead
 from convlab.models.initialization import pretrained
-from convlab.pipeline import train
+from convlab.runs import run as runs
+from convlab.training.classifier import Classifier
+from convlab.training.evaluation import evaluate
 
 SMALL = "test_resnet"  # timm's smallest; its first convolution is a stem of three, so that it has five blocks
 OPTIONS = {

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.models.initialization import truncated_normal
 from convlab.models.lenet import LeNet
 

@@ -9,15 +9,16 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from convlab import config, runs
-from convlab.errors import ConvlabError
-from convlab.evaluation import evaluate
+from convlab.base import config
+from convlab.base.errors import ConvlabError
+from convlab.data.preprocessing import Preprocessing
 from convlab.models.connection_table import C3_TABLE
 from convlab.models.digit_bitmaps import DIGIT_CODES, HEIGHT, WIDTH
 from convlab.models.lenet5_1998 import LeNet5As1998, RadialBasis, ScaledTanh, Subsampling, TableConv2d
 from convlab.models.map_criterion import MAPCriterion
-from convlab.preprocessing import Preprocessing
-from convlab.training import train
+from convlab.runs import run as runs
+from convlab.training.evaluation import evaluate
+from convlab.training.train import train
 
 # Table I: a row for each map of S2, a column for each of C3.
 TABLE_I = """

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.models.fully_connected import FullyConnected
 from convlab.models.heads import LinearHead, MLPHead
 from convlab.models.lenet import LeNet, LeNet5

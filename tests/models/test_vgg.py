@@ -7,7 +7,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.models import vgg
 from convlab.models.initialization import he_normal
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from sample_runs import copy_runs
 
-from convlab import runs
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.prediction import complete_model
+from convlab.runs import run as runs
 
 ELSEWHERE = """
 import json, sys

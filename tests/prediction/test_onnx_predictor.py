@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
+from convlab.data.preprocessing import Preprocessing
 from convlab.prediction import onnx_predictor
 from convlab.prediction.predictor import BATCH_SIZE
-from convlab.preprocessing import Preprocessing
 
 PIXELS = Preprocessing(size=2, channels=1, pixel_mean=(0,), pixel_std=(1,))
 ALONE = """

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from convlab.data.preprocessing import UnreadableImage
 from convlab.prediction import photo_sources
 from convlab.prediction.photo_sources import find
-from convlab.preprocessing import UnreadableImage
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import torch
 import yaml
 from scipy.stats import binomtest
 
-from convlab.errors import ConvlabError
-from convlab.evaluation import measure
+from convlab.base.errors import ConvlabError
 from convlab.promotion.gate import Calibration, Gate, Pairing, judge
 from convlab.promotion.model_card import Licences
+from convlab.training.evaluation import measure
 
 CONF = Path(__file__).parents[2] / "conf"
 GATE = Gate(min_accuracy=0.9, alpha=0.05, max_calibration_error=0.1, max_latency_ms=50)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
 from convlab.promotion.gate import Condition
 from convlab.promotion.model_card import Licences, markdown
-from convlab.report.results import Run
+from convlab.runs.report.results import Run
 
 TERMS = {"data": {"toys": "CC0"}, "backbone": {"net": "MIT"}}
 

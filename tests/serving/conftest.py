@@ -9,7 +9,7 @@ import pytest
 from serving import Server, serving
 
 from convlab.data.mnist import Mnist
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
 
 PIXELS = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
 

@@ -10,7 +10,8 @@ import pytest
 import requests
 from PIL import Image
 
-from convlab import __version__, runs
+from convlab import __version__
+from convlab.runs import run as runs
 
 PNG = {"Content-Type": "image/png"}
 

@@ -8,12 +8,12 @@ from PIL import Image
 from serving import running, until
 from torch import nn
 
-from convlab.deconvnet.projection import activations, project
+from convlab.data.preprocessing import Preprocessing
+from convlab.explain.deconvnet.projection import activations, project
+from convlab.explain.explanation import explain
 from convlab.models.fully_connected import FullyConnected
 from convlab.prediction import network_predictor
 from convlab.prediction.network_predictor import NetworkPredictor
-from convlab.preprocessing import Preprocessing
-from convlab.serving.explanation import explain
 from convlab.serving.served import Served
 
 JPEG = {"Content-Type": "image/jpeg"}

@@ -8,7 +8,7 @@ import requests
 import uvicorn
 from serving import running, until
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.serving import service
 from convlab.serving.app import Limits, create_app
 from convlab.serving.served import Served

@@ -12,8 +12,8 @@ import pytest
 import requests
 from sample_runs import copy_runs
 
-from convlab import tracking
-from convlab.pipeline import promote
+from convlab.cli.commands import promote
+from convlab.tracking import runs as tracking
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from convlab.bottleneck import cache as module
-from convlab.bottleneck.cache import BottleneckCache
+from convlab.features import cache as module
+from convlab.features.cache import BottleneckCache
 
 DIM = 8
 IDENTITY = {"backbone": "numbers", "preprocessing": "none"}

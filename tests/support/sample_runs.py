@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from convlab import tracking
-from convlab.pipeline import features, train
+from convlab.cli.commands import features, train
+from convlab.tracking import runs as tracking
 
 SMALL_BACKBONE = (
     "backbone=resnet18_random",

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from convlab.arithmetic.receptive_field import Window
 from convlab.arithmetic.sizes import Padding, Rounding, output_size, padding_before_after, span
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 Shape = tuple[int, ...]  # c h w, or one number of values
 Pair = int | tuple[int, int]  # h w, or one number for both

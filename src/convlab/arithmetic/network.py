@@ -6,7 +6,7 @@ from typing import Literal
 
 from convlab.arithmetic.layers import Effect, Layer, Shape
 from convlab.arithmetic.receptive_field import ReceptiveField, Window
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 FLOAT32_BYTES = 4
 Fields = tuple[ReceptiveField, ReceptiveField]

@@ -15,7 +15,7 @@ from convlab.arithmetic.sizes import (
     transposed_sizes,
 )
 from convlab.arithmetic.tiling import tiling
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 Axes = tuple[int, ...]  # h and w, or the one number where the image is a line of pixels
 Named = Literal["VALID", "SAME"]

@@ -8,7 +8,7 @@ arithmetic for deep learning". Every function raises ConvlabError for sizes that
 
 from typing import Literal
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 Padding = Literal["VALID", "SAME"] | int
 Rounding = Literal["floor", "ceil", "exact"]

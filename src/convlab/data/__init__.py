@@ -1,1 +1,1 @@
-"""Data sets: how images are found, split and served in batches. Nothing here downloads."""
+"""Images and data sets: found, prepared, split, served in batches; fetching/ downloads them."""

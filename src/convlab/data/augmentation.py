@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 EVALUATION_BATCH = 250  # of a thousand, LeNet-5's maps leave the processor's cache: 1.8 times the time
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from convlab.base.errors import ConvlabError
 from convlab.data.batches import EVALUATION_BATCH, Batches
 from convlab.data.folds import hold_out
 from convlab.data.labelled import LabelledData
-from convlab.errors import ConvlabError
-from convlab.preprocessing import Preprocessing, open_image
+from convlab.data.preprocessing import Preprocessing, open_image
 
 
 class CachedFeatures(LabelledData):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 Rows = dict[str, NDArray[np.int64]]
 

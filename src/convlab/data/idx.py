@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 IMAGES_MAGIC = 2051  # 0x00000803: unsigned bytes, three dimensions
 LABELS_MAGIC = 2049  # 0x00000801: unsigned bytes, one dimension

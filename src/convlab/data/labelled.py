@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from convlab.base.errors import ConvlabError
 from convlab.data.batches import Batches
-from convlab.errors import ConvlabError
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
 
 
 class LabelledData(pl.LightningDataModule, ABC):

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
+from convlab.base import provenance
+from convlab.base.errors import ConvlabError
 from convlab.data import idx
 from convlab.data.augmentation import Affine
 from convlab.data.batches import EVALUATION_BATCH, Batches
 from convlab.data.folds import hold_out
 from convlab.data.labelled import LabelledData
-from convlab.errors import ConvlabError
-from convlab.fetching import provenance
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
 
 FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),

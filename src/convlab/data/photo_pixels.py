@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from convlab.bottleneck.decoding import NUM_THREADS, ahead, read_pixels
-from convlab.bottleneck.feature_set import Row, data_hash
-from convlab.console import console, progress, warn
+from convlab.base import provenance
+from convlab.base.console import console, progress, warn
+from convlab.base.errors import ConvlabError
 from convlab.data.batches import Batches
+from convlab.data.decoding import NUM_THREADS, ahead, read_pixels
 from convlab.data.folds import hold_out
+from convlab.data.index import Row, data_hash
 from convlab.data.labelled import LabelledData
 from convlab.data.photos import SPLITS, Photo, PhotoFolder, check_shares, scan, split_of
-from convlab.errors import ConvlabError
-from convlab.fetching import provenance
-from convlab.preprocessing import Preprocessing, UnreadableImage, open_image
+from convlab.data.preprocessing import Preprocessing, UnreadableImage, open_image
 
 KEPT_BYTES = 2 * 1024**3  # pixels held in memory; photos beyond are decoded again for every batch
 DECODED_AHEAD = 64  # photos

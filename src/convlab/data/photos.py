@@ -14,8 +14,8 @@ from operator import attrgetter
 from pathlib import Path
 from sys import intern
 
-from convlab.console import progress
-from convlab.errors import ConvlabError
+from convlab.base.console import progress
+from convlab.base.errors import ConvlabError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 SPLITS = ("train", "val", "test")

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.models.dropout import dropout
 
 

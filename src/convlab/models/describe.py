@@ -25,7 +25,7 @@ from convlab.arithmetic.layers import (
     TableConv,
 )
 from convlab.arithmetic.network import Branches, Chain, Network, Unit, rows, totals
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.models import lenet5_1998
 from convlab.models.test_time import ShiftAveraged
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 if TYPE_CHECKING:
     from torch import nn

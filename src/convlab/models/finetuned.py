@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from convlab.bottleneck.backbone import Backbone
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
+from convlab.features.backbone import Backbone
 from convlab.models.heads import LinearHead
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from convlab.errors import ConvlabError
-from convlab.fetching import provenance
-from convlab.project import project_dir
+from convlab.base import provenance
+from convlab.base.errors import ConvlabError
+from convlab.base.project import project_dir
 
 
 def truncated_normal(network: nn.Module, std: float) -> None:
@@ -34,7 +34,7 @@ def pretrained(network: nn.Module, weights: str | None) -> dict[str, Any]:
     """
     if weights is None:
         return {}
-    from convlab.bottleneck.backbone import load_weights
+    from convlab.features.backbone import load_weights
 
     if not isinstance(backbone := getattr(network, "backbone", None), nn.Module):
         raise ConvlabError(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.models.connection_table import C3_TABLE, Table
 from convlab.models.digit_bitmaps import DIGIT_CODES
 

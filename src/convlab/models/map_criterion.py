@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 
 
 class MAPCriterion(nn.Module):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.models.architectures import VGG16_STAGES
 from convlab.models.initialization import he_normal
 

@@ -1,1 +1,1 @@
-"""From photos to classes: what `--model` names, what computes it, where photos come from, how it is shown."""
+"""Photos to classes: what `--model` names, what computes it, and its export to other programs."""

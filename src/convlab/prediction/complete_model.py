@@ -17,13 +17,14 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
-from convlab import __version__, runs
-from convlab.bottleneck.backbone import Backbone
-from convlab.errors import ConvlabError
+from convlab import __version__
+from convlab.base.errors import ConvlabError
+from convlab.data.preprocessing import Preprocessing
+from convlab.features.backbone import Backbone
 from convlab.prediction import onnx_predictor
 from convlab.prediction.network_predictor import NetworkPredictor, of_run
 from convlab.prediction.predictor import Photo
-from convlab.preprocessing import Preprocessing
+from convlab.runs import run as runs
 
 BACKBONE = "backbone.safetensors"
 
@@ -50,8 +51,8 @@ def add_onnx(directory: Path, images: Iterable[Photo]) -> float:
 
     Raises NotExportable, with nothing written, if the network can't be, or predicts otherwise on `images`.
     """
-    from convlab.exporting import checked
-    from convlab.exporting.formats import FORMATS
+    from convlab.prediction.export import checked
+    from convlab.prediction.export.formats import FORMATS
 
     card, path = runs.read_card(directory), directory / onnx_predictor.FILE
     difference = checked.export(load(directory), card["name"], FORMATS["onnx"], path, images)

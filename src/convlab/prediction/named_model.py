@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlab import runs
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
+from convlab.base.project import project_dir
 from convlab.prediction.predictor import Predictor
-from convlab.project import project_dir
-from convlab.promotion import champions
+from convlab.runs import champions
+from convlab.runs import run as runs
 
 if TYPE_CHECKING:
     from convlab.prediction.network_predictor import NetworkPredictor
@@ -35,7 +35,7 @@ def load(name: str) -> "NetworkPredictor":
         from convlab.prediction.network_predictor import of_run
 
         return of_run(run_dir)
-    from convlab import config
+    from convlab.base import config
     from convlab.prediction.network_predictor import of_backbone
 
     composed: dict[str, Any] = config.plain(config.compose("train", [f"backbone={name}"]))
@@ -76,7 +76,7 @@ def complete(name: str) -> Path | None:
     if word == "champion":
         return champions.champion(data or None).directory
     if word == "models:":
-        from convlab import registry
+        from convlab.tracking import registry
 
         folder = tempfile.mkdtemp(prefix="convlab-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from convlab import runs
-from convlab.bottleneck.backbone import Backbone
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
+from convlab.base.project import project_dir
+from convlab.data.preprocessing import Preprocessing
+from convlab.features.backbone import Backbone
 from convlab.models.finetuned import Finetuned
 from convlab.prediction.predictor import Predictor
-from convlab.preprocessing import Preprocessing
-from convlab.project import project_dir
+from convlab.runs import run as runs
 
 
 @dataclass(frozen=True)

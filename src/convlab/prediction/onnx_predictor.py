@@ -16,10 +16,10 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
+from convlab.data.preprocessing import Preprocessing
 from convlab.prediction.predictor import Predictor
-from convlab.preprocessing import Preprocessing
-from convlab.runs import read_card
+from convlab.runs.run import read_card
 
 FILE, INPUT, OUTPUT = "model.onnx", "pixels", "probabilities"
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from convlab.data.photos import SUFFIXES
-from convlab.preprocessing import UnreadableImage
+from convlab.data.preprocessing import UnreadableImage
 
 MAX_BYTES = 50 * 1024**2  # of a photo on the web
 CONNECT_S, SILENCE_S, TOTAL_S = 5, 10, 30  # to wait for a server: its first word, its next, its last

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from convlab.preprocessing import Preprocessing
+from convlab.data.preprocessing import Preprocessing
 
 BATCH_SIZE = 16  # photos
 Photo = Path | bytes | Image.Image  # a file, its bytes, or what `Preprocessing.open` makes of them

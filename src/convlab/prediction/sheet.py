@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from convlab import templates
-from convlab.bottleneck.atomic import atomic_file
-from convlab.preprocessing import open_image
+from convlab.base import templates
+from convlab.base.files import atomic_file
+from convlab.data.preprocessing import open_image
 
 THUMBNAIL = 320  # pixels, the longer side: 160 on the page, sharp on a phone
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from convlab import runs
 from convlab.prediction.pyfunc import table
+from convlab.runs import run as runs
 
 
 class VectorClassifier:

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_calibration_error
 
-from convlab.evaluation import NUM_BINS
+from convlab.training.evaluation import NUM_BINS
 
 DRAWS = 500
 

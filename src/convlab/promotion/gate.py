@@ -5,8 +5,8 @@ from typing import Any
 
 from scipy.special import bdtr
 
-from convlab.errors import ConvlabError
-from convlab.report.comparison import p_text
+from convlab.base.errors import ConvlabError
+from convlab.runs.report.comparison import p_text
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from convlab.prediction.example_image import example_image
+from convlab.data.example_image import example_image
 from convlab.prediction.predictor import Predictor
 
 WARM_UP, REPETITIONS = 3, 20

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convlab import templates
-from convlab.errors import ConvlabError
+from convlab.base import templates
+from convlab.base.errors import ConvlabError
 from convlab.promotion.gate import Condition
-from convlab.report.results import Run
+from convlab.runs.report.results import Run
 
 HASHES = ("config_hash", "data_hash", "backbone_hash", "weights_hash")
 SMALL = 1000  # test images: below, the card warns that an accuracy is rough

@@ -4,12 +4,12 @@ import numpy as np
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 
+from convlab.base.errors import ConvlabError
 from convlab.data.labelled import LabelledData
-from convlab.errors import ConvlabError
 from convlab.prediction import complete_model
-from convlab.promotion.champions import Champion
 from convlab.promotion.gate import Pairing
-from convlab.report.results import Run, read, remedy
+from convlab.runs.champions import Champion
+from convlab.runs.report.results import Run, read, remedy
 
 
 def pair(champion: Champion, run: Run, labels: NDArray[np.int64], right: NDArray[np.bool_]) -> Pairing:

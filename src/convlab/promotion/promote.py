@@ -11,21 +11,22 @@ from typing import Any
 
 import yaml
 
-from convlab import runs
-from convlab.console import warn
-from convlab.errors import ConvlabError
-from convlab.exporting.checked import images_of
-from convlab.exporting.formats import NotExportable
+from convlab.base.console import warn
+from convlab.base.errors import ConvlabError
+from convlab.base.project import project_dir
 from convlab.prediction import complete_model
-from convlab.project import project_dir
-from convlab.promotion import champions, model_card
+from convlab.prediction.export.checked import images_of
+from convlab.prediction.export.formats import NotExportable
+from convlab.promotion import model_card
 from convlab.promotion.calibration import error_by_chance
-from convlab.promotion.champions import Champion
 from convlab.promotion.gate import Calibration, Condition, Gate, judge
 from convlab.promotion.latency import median_ms
 from convlab.promotion.pairing import pair
-from convlab.report import results
-from convlab.report.results import Run, remedy
+from convlab.runs import champions
+from convlab.runs import run as runs
+from convlab.runs.champions import Champion
+from convlab.runs.report import results
+from convlab.runs.report.results import Run, remedy
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def roll_back(data: str) -> tuple[Champion, Champion, str]:
 
 def _register(champion: Champion, directory: Path, mlflow: dict[str, str] | None = None) -> str:
     """Tell MLflow; `mlflow` is what run.json has noted of the run."""
-    from convlab import registry  # imports MLflow, which takes seconds
+    from convlab.tracking import registry  # imports MLflow, which takes seconds
 
     (run,) = results.read([directory])
     tags = {**run.lineage, "run": champion.run, "substitutes": "; ".join(run.substitutes) or "none"}

@@ -14,7 +14,8 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from convlab import __version__, templates
+from convlab import __version__
+from convlab.base import templates
 from convlab.serving import body
 from convlab.serving.answers import Error, Explanation, Prediction, Status, Version
 from convlab.serving.front import Front

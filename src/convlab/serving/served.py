@@ -10,10 +10,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from convlab import runs
-from convlab.errors import ConvlabError
+from convlab.base.errors import ConvlabError
 from convlab.prediction import named_model
-from convlab.promotion import champions
+from convlab.runs import champions
+from convlab.runs import run as runs
 
 if TYPE_CHECKING:
     from convlab.prediction.network_predictor import NetworkPredictor

@@ -10,8 +10,8 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
-from convlab.errors import ConvlabError
-from convlab.preprocessing import UnreadableImage
+from convlab.base.errors import ConvlabError
+from convlab.data.preprocessing import UnreadableImage
 from convlab.serving.answers import ClassProbability, ExplainedPicture, Explanation, Prediction
 from convlab.serving.batching import Batcher
 from convlab.serving.metrics import Metrics
@@ -115,7 +115,7 @@ class Service:
         size, channels = model.preprocessing.size, model.preprocessing.channels
         model.probabilities(np.zeros((1, channels, size, size), np.uint8))
         if not model.unexplainable:  # what the first explanation would wait for
-            from convlab.serving import explanation  # noqa: F401
+            from convlab.explain import explanation  # noqa: F401
 
             _ = model.looked_into
         return model
@@ -135,7 +135,7 @@ def _decoded(model: Served, content: bytes) -> NDArray[np.uint8]:
 
 
 def _explained(model: Served, content: bytes, target: int | None) -> Explanation:
-    from convlab.serving.explanation import explain
+    from convlab.explain.explanation import explain
 
     try:
         image = model.preprocessing.open(content)

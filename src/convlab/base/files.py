@@ -1,0 +1,50 @@
+"""A file is there whole, or it isn't there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedRandom
+from pathlib import Path
+
+from convlab.base.errors import ConvlabError
+
+SUFFIX = ".partial"  # what a kill leaves behind ends so
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BufferedRandom]:
+    """A new binary file that replaces `path` once the block ends, its bytes already safe on the disk.
+
+    Whoever reads `path`, at any moment and after any crash, finds the old file or the new one. If the block
+    raises, nothing changes. Raises ConvlabError where it can't be written (disk full, no permission).
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb+") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise ConvlabError(
+            f"cannot write {path}: {error.strerror or error}. Make room or give permission, and run it again."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def clear_partials(folder: Path) -> None:
+    """Delete what a kill left in `folder`. For its one writer: another's work in progress would go too."""
+    for partial in folder.glob(f".*{SUFFIX}"):
+        partial.unlink()
+
+
+def _sync_directory(folder: Path) -> None:
+    """Make a rename in `folder` survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

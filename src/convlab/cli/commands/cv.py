@@ -1,0 +1,78 @@
+"""Cross-validate an experiment: its accuracy as a mean over folds and seeds, with an interval.
+
+usage: convlab cv experiment=NAME [folds=5] [seeds=1,2] [key=value ...]
+
+The training and validation images are dealt into folds, by their content and evenly over the classes. Each
+fold is measured once by a network that never saw it: trained as the experiment says on the training images
+outside the fold, its epoch chosen on the validation images outside it. The test images are not read.
+
+sweeps/<name>/ (<experiment>_cv unless name=... says otherwise) receives a run directory for each fold and
+seed, and cv.json. In MLflow they are children of one run. The same command goes on where it was stopped,
+and with more seeds adds what is missing. `convlab compare` shows the directory beside runs.
+
+The interval is that of the corrected resampled t statistic (Nadeau and Bengio 2003), for the training sets
+of folds overlap. Seeds are averaged within a fold first: they say how much chance in training matters, not
+how much the choice of images does.
+
+often used:
+  experiment=   a named experiment (below)
+  folds=5       how many; more of them train on more images and take longer
+  seeds=1,2     each fold is trained once for each
+  trainer.max_epochs=3  optimizer.lr=0.02      change a setting, for all
+
+examples:
+  convlab cv experiment=linear_head
+  convlab cv experiment=mlp_head folds=10 seeds=1,2,3
+  convlab compare linear_head_cv mlp_head_cv
+"""
+
+from typing import Any
+
+from rich.table import Table
+
+from convlab.base import config
+from convlab.base.console import console
+from convlab.base.errors import ConvlabError
+
+
+def run(args: list[str]) -> int:
+    """Cross-validate, and print the table."""
+    for flag in (word for word in args if word.startswith("-")):
+        raise ConvlabError(f"'{flag}' is no option of cv. `convlab cv --help` explains what is.")
+    own, words = config.own_words(args, ("folds", "seeds"))
+    folds = _number("folds", own.get("folds", "5"), 2)
+    seeds = [_number("seeds", word, 0) for word in own.get("seeds", "1").split(",")]
+    if len(set(seeds)) < len(seeds):
+        raise ConvlabError(f"seeds={own['seeds']}: a seed is named twice.")
+    from convlab.training import cross_validation
+
+    plan = cross_validation.read(words, folds, seeds)
+    result = cross_validation.run(plan)
+    _print(result)
+    console.print(f"Beside other runs:  convlab compare {plan.directory.name}", markup=False)
+    return 0
+
+
+def _print(result: dict[str, Any]) -> None:
+    seeds, acc = result["seeds"], result["acc"]
+    title = f"{result['name']}: {result['folds']} folds of {result['num_images']:,} images ({result['data']})"
+    table = Table(title=title)
+    table.add_column("fold", justify="right")
+    table.add_column("images", justify="right")
+    for seed in seeds:
+        table.add_column(f"accuracy %, seed {seed}", justify="right")
+    for fold in range(1, result["folds"] + 1):
+        jobs = {job["seed"]: job for job in result["jobs"] if job["fold"] == fold}
+        cells = [f"{100 * jobs[seed]['acc']:.2f}" for seed in seeds]
+        table.add_row(str(fold), f"{jobs[seeds[0]]['num_images']:,}", *cells)
+    console.print(table)
+    mean, low, high, std = (f"{100 * acc[key]:.2f}" for key in ("mean", "low", "high", "std"))
+    chance = f", {100 * acc['std_between_seeds']:.2f} between seeds" if len(seeds) > 1 else ""
+    console.print(f"accuracy {mean} %, 95 % interval {low} to {high}", markup=False)
+    console.print(f"standard deviation {std} between folds{chance}", markup=False)
+
+
+def _number(name: str, word: str, least: int) -> int:
+    if not word.isdecimal() or int(word) < least:
+        raise ConvlabError(f"{name}={word}: expected a whole number, at least {least}.")
+    return int(word)

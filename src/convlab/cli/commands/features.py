@@ -1,0 +1,188 @@
+"""Turn a folder of photos into cached bottleneck vectors.
+
+usage: convlab features [data=<photo set>] [backbone=<backbone>] [key=value ...]
+
+A backbone (a network trained on a million other photos) describes each photo by a vector; small
+classifiers are then trained on the vectors in seconds. Computing the vectors is the slow part, so
+each is computed once: they are cached by the content of the photo's file, the backbone's weights
+and the preprocessing. Run it again whenever photos come or change: only what is new is computed.
+It can be stopped at any moment; the same command goes on from there. Files whose inode, size and
+time stamps show that nothing can have changed are not read again; reread=true reads every one.
+
+Photos are expected as <data.dir>/<class>/<photo>.jpg (or png, bmp, gif, webp, tiff), two classes at
+least. Which split a photo falls into is decided by its content, so adding, moving or renaming
+photos moves no other. A photo that can't be read is reported and skipped.
+
+backbone.runtime says what computes: auto, torch, compile, onnxruntime or openvino. The vectors are the same.
+
+writes features/<data>/<backbone>/
+  vectors.npy      float32 n d, one row a photo
+  index.csv        content hash, path, class, label and split of each row
+  unreadable.csv   the photos that were skipped, and why
+  meta.json        classes, counts, preprocessing, the backbone and its weights' hash
+and the cache below .convlab/bottlenecks/ (CONVLAB_STATE moves .convlab).
+
+examples
+  convlab features data=flowers backbone=inception_v3
+  convlab features data=patches backbone=resnet18_random     no download: random weights
+  convlab features data=flowers data.name=birds data.dir=my/birds
+  convlab features data=flowers data.split.test=0.3          a larger test split
+  convlab features data=flowers reread=true                  after a disk failure: trust no time stamp
+"""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from convlab.base import provenance
+from convlab.base.config import compose
+from convlab.base.console import console, warn
+from convlab.base.errors import ConvlabError
+from convlab.base.files import clear_partials
+from convlab.base.project import project_dir, state_dir
+from convlab.data.index import Row, data_hash
+from convlab.data.photos import SPLITS, Photo, PhotoFolder, check_shares, class_warnings, scan, split_of
+from convlab.data.preprocessing import Preprocessing
+from convlab.features.backbone import Backbone
+from convlab.features.cache import BottleneckCache
+from convlab.features.content_hashes import ContentHashes
+from convlab.features.extract import Extraction, extract
+from convlab.features.feature_set import write_feature_set
+from convlab.features.runtimes.choice import make_runtime
+from convlab.features.runtimes.work import Work
+
+SHOWN = 10  # unreadable photos listed on the screen
+
+
+def run(args: list[str]) -> int:
+    """Features of one photo folder by one backbone; returns the exit status."""
+    config = compose("features", args)
+    if "split" not in config.data:
+        raise ConvlabError(f"data={config.data.name} is no photo folder: its configuration has no `split`.")
+    if "architecture" not in config.backbone:
+        raise ConvlabError(f"backbone={config.backbone.name} is no network: it has no `architecture`.")
+    check_shares(config.data.split.val, config.data.split.test)
+    preprocessing = Preprocessing.from_dict(_plain(config.backbone.preprocessing))
+    backbone = _backbone(config.backbone)
+    state = state_dir() / "features" / config.data.name / config.backbone.name
+    hashes = ContentHashes(state / "content_hashes", reread=config.reread)
+    folder = scan(project_dir() / config.data.dir, hashes.of)
+    for message in _warnings(config, backbone, folder):
+        warn(message)
+    identity = {
+        "backbone": backbone.identity(),
+        "preprocessing": {**preprocessing.to_dict(), "fingerprint": preprocessing.fingerprint()},
+    }
+    with BottleneckCache(state_dir() / "bottlenecks", backbone.name, identity, config.reread) as cache:
+        report = extract(
+            folder.root,
+            folder.photos,
+            preprocessing,
+            lambda num_images, batch_size: make_runtime(
+                config.backbone.runtime, Work(backbone, preprocessing, num_images, batch_size)
+            ),
+            cache,
+            config.batch_size,
+        )
+        rows, unreadable = _rows(folder, report, config.data.split), _unreadable(folder, report)
+        meta = _meta(config, backbone, preprocessing, rows, len(unreadable))
+        changed = write_feature_set(project_dir() / config.dir, rows, unreadable, meta, cache, hashes)
+        clear_partials(state)
+        hashes.save()
+    _tell(config.dir, rows, unreadable, report, changed)
+    return 0
+
+
+def _warnings(config: DictConfig, backbone: Backbone, folder: PhotoFolder) -> list[str]:
+    found = [f"substitute: {words}" for words in _substitutes(config)] + folder.warnings()
+    if backbone.weights is None:
+        found.append(f"backbone {backbone.name} has random weights (seed {backbone.seed}), not trained ones")
+    return found
+
+
+def _tell(where: str, rows: list[Row], unreadable: dict[str, str], report: Extraction, changed: bool) -> None:
+    for message in class_warnings((row.class_name, row.split) for row in rows):
+        warn(message)
+    if unreadable:
+        warn(f"photos that could not be read, left out: {len(unreadable):,} ({where}/unreadable.csv)")
+        for path, reason in sorted(unreadable.items())[:SHOWN]:
+            console.print(f"  {path}: {reason}", markup=False)
+    speed = f", {report.computed / report.seconds:.1f} images/s" if report.computed else ""
+    splits = ", ".join(f"{split} {sum(row.split == split for row in rows):,}" for split in SPLITS)
+    console.print(
+        f"{len(rows):,} photos: reused {report.reused:,}, computed {report.computed:,}, "
+        f"failed {len(unreadable):,}{speed}\n"
+        f"{where}: {'written' if changed else 'unchanged'} ({splits})",
+        markup=False,
+    )
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    return dict(OmegaConf.to_container(config))  # type: ignore[arg-type]
+
+
+def _backbone(config: DictConfig) -> Backbone:
+    weights = None if config.weights is None else project_dir() / config.weights
+    return Backbone(config.name, config.architecture, weights, config.seed, _plain(config.options))
+
+
+def _unreadable(folder: PhotoFolder, report: Extraction) -> dict[str, str]:
+    """path -> reason of every file that gave no vector, repeats of an unreadable photo included."""
+    failed = {
+        photo.path: report.failed[photo.content_hash]
+        for photo in (*folder.photos, *folder.repeats)
+        if photo.content_hash in report.failed
+    }
+    return {**folder.unreadable, **failed}
+
+
+def _rows(folder: PhotoFolder, report: Extraction, shares: DictConfig) -> list[Row]:
+    readable = [photo for photo in folder.photos if photo.content_hash not in report.failed]
+    labels = {name: label for label, name in enumerate(sorted({photo.class_name for photo in readable}))}
+    if len(labels) < 2:
+        first = next(iter(_unreadable(folder, report).items()))
+        raise ConvlabError(
+            f"{folder.root}: {len(readable)} of {len(folder.photos)} photos could be read, in {len(labels)} "
+            f"classes; at least two classes are needed. The first that could not: {first[0]}: {first[1]}."
+        )
+
+    val, test = shares.val, shares.test  # OmegaConf takes its time to give a value
+
+    def row(photo: Photo) -> Row:
+        split = split_of(photo.content_hash, val, test)
+        return Row(photo.content_hash, photo.path, photo.class_name, labels[photo.class_name], split)
+
+    return [row(photo) for photo in readable]
+
+
+def _meta(
+    config: DictConfig, backbone: Backbone, preprocessing: Preprocessing, rows: list[Row], num_unreadable: int
+) -> dict[str, Any]:
+    classes = sorted({row.class_name for row in rows})
+    counts = {name: dict.fromkeys(SPLITS, 0) for name in classes}
+    for row in rows:
+        counts[row.class_name][row.split] += 1
+    return {
+        "data": config.data.name,
+        "classes": classes,
+        "counts": counts,
+        "num_photos": {split: sum(each[split] for each in counts.values()) for split in SPLITS},
+        "num_unreadable": num_unreadable,
+        "split": _plain(config.data.split),
+        "data_hash": data_hash(rows),
+        "preprocessing": preprocessing.to_dict(),
+        "backbone": {
+            "name": backbone.name,
+            "weights": config.backbone.weights or f"random, seed {backbone.seed}",
+            **backbone.identity(),
+        },
+        "substitutes": _substitutes(config),
+    }
+
+
+def _substitutes(config: DictConfig) -> list[str]:
+    """How the fetched photos and weights differ from the published ones, from their `provenance.json`."""
+    folders = [project_dir() / config.data.dir]
+    if config.backbone.weights is not None:
+        folders.append((project_dir() / config.backbone.weights).parent)
+    return [words for folder in folders for words in provenance.substitutes(folder)]

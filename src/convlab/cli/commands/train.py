@@ -1,0 +1,121 @@
+"""Train one network, or with -m sweep over several.
+
+usage: convlab train [experiment=NAME] [key=value ...]
+       convlab train -m experiment=A,B seed=1,2 ...      every combination, one job after another
+
+A run is composed by Hydra: an experiment is a named set of differences over conf/train.yaml, and any
+value can be overridden on the command line. `convlab train --cfg job` prints the composed configuration.
+The run's directory, runs/<experiment>/ (name=... chooses another), receives the configuration, the
+trained model, checkpoints, the history and curves; the run is logged to MLflow. An interrupted run
+goes on where it stopped when the same command is given again.
+
+A sweep writes sweeps/<date>/, measures each job on the test split, groups the jobs under one parent run
+in MLflow and ends with a table. A failed job does not stop the others.
+
+often used:
+  experiment=   a named experiment (below)
+  data= backbone= model= optimizer= scheduler= trainer= logger=      exchange one part
+  trainer.max_epochs=3  batch_size=64  optimizer.lr=0.02  seed=2      change one number
+  averaging.decay=0.99      also keep a moving average of the weights
+  resume=latest             go on from the last checkpoint though settings changed (more epochs, say)
+  resume=never              start anew
+  evaluate=true             measure the test split when training ends
+  sweep.resume=true         with -m: run only what the last sweep with the same overrides left undone
+
+examples:
+  convlab train experiment=lenet
+  convlab train experiment=lenet5 seed=7 name=lenet5_seed7
+  convlab train -m experiment=lenet,lenet5 trainer.max_epochs=1 seed=1,2
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from convlab.base import config
+from convlab.base.console import console
+from convlab.base.errors import ConvlabError
+from convlab.base.project import project_dir
+from convlab.runs import run as runs
+from convlab.training import multirun
+
+
+def run(args: list[str]) -> int:
+    """Train, or sweep with `-m`; flags other than that are Hydra's own."""
+    overrides = [word for word in args if not word.startswith("-")]
+    flags = [word for word in args if word.startswith("-")]
+    if set(flags) & {"-m", "--multirun"}:
+        config.check("train", overrides)
+        return multirun.run(overrides, lambda extra: _hydra([*flags, *overrides, *extra]))
+    if not flags:
+        config.check("train", overrides)
+    return _hydra(args)
+
+
+def _hydra(args: list[str]) -> int:
+    """Run Hydra's application on `args`; raises what a single job raised."""
+    raised: list[ConvlabError] = []
+
+    def job(cfg: DictConfig) -> None:
+        try:
+            _job(cfg)
+        except ConvlabError as error:
+            raised.append(error)  # past Hydra, which would print a traceback
+
+    argv, sys.argv = sys.argv, ["convlab train", *args]
+    try:
+        hydra.main(config_path=str(project_dir() / "conf"), config_name="train", version_base="1.3")(job)()
+    finally:
+        sys.argv = argv
+    if raised:
+        raise raised[0]
+    return 0
+
+
+def _job(cfg: DictConfig) -> None:
+    settings = config.plain(cfg)
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        multirun.job(
+            settings, directory, lambda parent_id: _train(settings, directory, parent_id, evaluate=True)
+        )
+        return
+    _train(settings, directory, None, evaluate=settings["evaluate"])
+    _say_what_next(directory, settings)
+
+
+def _train(settings: dict[str, Any], directory: Path, parent_id: str | None, evaluate: bool) -> None:
+    from convlab.training.train import train
+
+    train(settings, directory, parent_id, command=_command(settings, directory))
+    if evaluate:
+        from convlab.training.evaluation import evaluate as measure
+
+        measure(directory)
+
+
+def _command(settings: dict[str, Any], directory: Path) -> str:
+    """What repeats this training alone, a sweep's job under the name of its directory."""
+    overrides = list(HydraConfig.get().overrides.task)
+    if directory.name != settings["name"]:
+        overrides.append(f"name={directory.name}")
+    return shlex.join(["convlab", "train", *overrides])
+
+
+def _say_what_next(directory: Path, settings: dict[str, Any]) -> None:
+    state = runs.read_state(directory)
+    console.print(f"Trained {directory.name} in {state['seconds']:.0f} s: {directory}", markup=False)
+    if not settings["evaluate"]:
+        console.print(f"Test accuracy:  convlab evaluate {directory.name}", markup=False)
+    if state.get("mlflow"):
+        from convlab.tracking import runs as tracking
+
+        console.print(
+            f"Browse it:      convlab ui   then {tracking.run_url(state['mlflow']['run_id'])}", markup=False
+        )

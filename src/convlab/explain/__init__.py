@@ -1,0 +1,1 @@
+"""What a network saw: the deconvolutional network, attribution, occlusion, and pictures of them."""

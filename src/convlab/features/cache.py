@@ -1,0 +1,257 @@
+"""The bottleneck cache: a vector for each image content, in a space for each way of computing it.
+
+    <root>/<name>-<16 hex>/            a space: one backbone, its weights, one preprocessing
+      space.json                       what the space stands for, for people
+      <sha256>.safetensors             a shard: `keys` uint8 n 32 (sha256 of image files), `vectors` f32 n d
+      checked                          which shards were found whole, by their stat data (content_hashes.py)
+      lock                             held by the one process that uses the space
+
+A shard's name is the sha256 of the space's identity followed by the shard's bytes. So a shard never
+changes, and any flipped bit, cut-off end or file put into the wrong space shows before a vector is used:
+every read of vectors hashes the very bytes that it hands out. Opening reads no vectors: it hashes the shards
+that are new or have changed since they were last found whole, and takes the keys of the others. A damaged
+shard is deleted; its images are computed anew.
+
+New vectors join the one shard that is not full: a larger shard is written, synced and renamed into place,
+then the one that it contains is deleted. A kill in between leaves both, and the next opening drops the
+contained one. So there is never more than one small shard, however many small additions are made.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple, Self
+
+import numpy as np
+import safetensors.numpy
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from convlab.base.console import console, warn
+from convlab.base.errors import ConvlabError
+from convlab.base.files import atomic_file, clear_partials
+from convlab.features.content_hashes import ContentHashes
+
+FORMAT = 1
+KEY_BYTES = 32
+SHARD_BYTES = 8 * 2**20
+FLUSH_EVERY_S = 2.0  # what a kill can lose, besides the batch being computed
+
+
+class DamagedShard(ConvlabError):
+    """A shard's bytes are not those that its name stands for."""
+
+
+class _Shard(NamedTuple):
+    path: Path
+    num_rows: int
+
+
+class BottleneckCache:
+    """Vectors of one space, by the sha256 hex of each image file's bytes. A context manager.
+
+    One process at a time uses a space; another waits at `with`, and then finds what the first computed.
+
+    Args:
+        root: the directory of all spaces.
+        name: a readable start of the space's directory name.
+        identity: all that decides a vector besides the image, as plain JSON values.
+        reread: hash every shard at the opening, whatever its stat data say.
+    """
+
+    def __init__(self, root: Path, name: str, identity: dict[str, Any], reread: bool = False) -> None:
+        self._identity = json.dumps({"format": FORMAT, **identity}, sort_keys=True, indent=2)
+        self._seed = hashlib.sha256(self._identity.encode())
+        self.space = self._seed.hexdigest()  # sha256 hex of the identity
+        self.dir = root / f"{name}-{self.space[:16]}"
+        self.damaged: list[str] = []  # names of the shards that opening found damaged, and deleted
+        self.dim: int | None = None  # d, once there is a vector
+        self._shards: list[_Shard] = []  # the one that is not full comes last
+        self._places: dict[bytes, int] = {}  # key -> index in _shards
+        self._pending: dict[bytes, NDArray[np.float32]] = {}
+        self._flushed_at = time.monotonic()
+        self._reread = reread
+        self._lock = FileLock(self.dir / "lock")
+
+    def __enter__(self) -> Self:
+        try:
+            self.dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConvlabError(
+                f"cannot create the cache {self.dir}: {error.strerror}. Set CONVLAB_STATE."
+            ) from error
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            console.print(f"another process is using {self.dir}: waiting for it", markup=False)
+            self._lock.acquire()
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Keep what was added, whatever ended the block."""
+        try:
+            self.flush()
+        finally:
+            self._lock.release()
+
+    def __contains__(self, content_hash: str) -> bool:
+        key = bytes.fromhex(content_hash)
+        return key in self._places or key in self._pending
+
+    def __len__(self) -> int:
+        return len(self._places) + len(self._pending)
+
+    def add(self, content_hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Take float32 n d; on disk within FLUSH_EVERY_S of work. Known images are passed over."""
+        if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != len(content_hashes):
+            raise ValueError(f"expected float32 {len(content_hashes)} d, got {vectors.dtype} {vectors.shape}")
+        self.dim = self.dim or vectors.shape[1]
+        if vectors.shape[1] != self.dim:
+            raise ValueError(f"this space holds {self.dim} numbers an image, got {vectors.shape[1]}")
+        if not np.isfinite(vectors).all():
+            raise ConvlabError(
+                "the backbone gave values that are not finite. Are its weights the right ones?"
+            )
+        for content_hash, vector in zip(content_hashes, vectors.copy(), strict=True):
+            if content_hash not in self:
+                self._pending[bytes.fromhex(content_hash)] = vector
+        late = time.monotonic() - self._flushed_at > FLUSH_EVERY_S
+        if late or len(self._pending) >= self._capacity:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending. Returns once it is safe on the disk."""
+        self._flushed_at = time.monotonic()
+        if not self._pending:
+            return
+        rows: dict[str, NDArray[Any]] = {
+            "keys": np.frombuffer(b"".join(self._pending), np.uint8).reshape(-1, KEY_BYTES),
+            "vectors": np.stack(list(self._pending.values())),
+        }
+        contained = [shard for shard in self._shards[-1:] if 0 < shard.num_rows < self._capacity]
+        if contained:
+            try:
+                old = self._read(len(self._shards) - 1)
+            except DamagedShard:
+                self.flush()  # without it, what is new goes into a shard of its own
+                raise
+            rows = {name: np.concatenate([old[name], rows[name]]) for name in rows}
+        written = [
+            self._write({name: array[start : start + self._capacity] for name, array in rows.items()})
+            for start in range(0, len(rows["keys"]), self._capacity)
+        ]
+        del self._shards[len(self._shards) - len(contained) :]
+        for path, keys in written:
+            self._register(path, keys)
+        for shard in contained:
+            shard.path.unlink()
+        self._pending.clear()
+
+    def export(self, content_hashes: Iterable[str], file: BinaryIO) -> None:
+        """Write the vectors of these images, in this order, as one `.npy` n d. Holds one shard in memory."""
+        self.flush()
+        hashes = list(content_hashes)
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(hashes), self.dim)}
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        places = np.array([self._places[bytes.fromhex(each)] for each in hashes], dtype=np.int32)
+        for place in np.unique(places):
+            shard = self._read(place)
+            rows = {key.tobytes().hex(): row for row, key in enumerate(shard["keys"])}
+            for position in np.flatnonzero(places == place):
+                vector = shard["vectors"][rows[hashes[position]]]
+                file.seek(start + int(position) * vector.nbytes)
+                file.write(vector.data)
+
+    @property
+    def _capacity(self) -> int:
+        """Vectors in a full shard."""
+        return max(1, SHARD_BYTES // (4 * (self.dim or 1)))
+
+    def _open(self) -> None:
+        """Find the keys in every whole shard, and clear away what a kill left. The lock is held."""
+        clear_partials(self.dir)
+        description = self.dir / "space.json"
+        if not description.is_file() or description.read_text() != self._identity:
+            with atomic_file(description) as file:
+                file.write(self._identity.encode())
+        hashes = ContentHashes(self.dir / "checked", self._identity.encode(), self._reread)
+        largest_first = sorted(
+            self.dir.glob("*.safetensors"), key=lambda path: (-path.stat().st_size, path.name)
+        )
+        for path in largest_first:
+            try:
+                keys, self.dim = self._index(path, hashes)
+            except DamagedShard:
+                self.damaged.append(path.name)
+                path.unlink()
+                continue
+            if all(key in self._places for key in keys):
+                path.unlink()  # contained in a larger one; a kill came before it was deleted
+            else:
+                self._register(path, keys)
+        hashes.save()
+        if self.damaged:
+            warn(
+                f"damaged shards in the bottleneck cache {self.dir}: {', '.join(self.damaged)}. They are "
+                "deleted, and the vectors they held are computed again when needed."
+            )
+
+    def _register(self, path: Path, keys: list[bytes]) -> None:
+        self._places.update(dict.fromkeys(keys, len(self._shards)))
+        self._shards.append(_Shard(path, len(keys)))
+
+    def _index(self, path: Path, hashes: ContentHashes) -> tuple[list[bytes], int]:
+        """The keys in a shard, and d, if its bytes are those that its name stands for."""
+        try:
+            if hashes.of(path) == path.stem:
+                with safetensors.safe_open(path, "numpy") as shard:
+                    keys = [key.tobytes() for key in shard.get_tensor("keys")]
+                    return keys, shard.get_slice("vectors").get_shape()[1]
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except safetensors.SafetensorError:
+            pass  # decayed without a trace in its stat data
+        raise DamagedShard(str(path))
+
+    def _read(self, index: int) -> dict[str, NDArray[Any]]:
+        """`keys` and `vectors` of a shard, from the bytes that were checked. A damaged one is deleted."""
+        path = self._shards[index].path
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if self._digest(data) != path.stem:
+            path.unlink()
+            self._shards[index] = _Shard(path, 0)
+            self._places = {key: place for key, place in self._places.items() if place != index}
+            raise DamagedShard(
+                f"{path} was damaged while in use, and is deleted. Run it again: it will be computed anew."
+            )
+        return safetensors.numpy.load(data)
+
+    def _write(self, rows: dict[str, NDArray[Any]]) -> tuple[Path, list[bytes]]:
+        data = safetensors.numpy.save(rows)
+        path = self.dir / f"{self._digest(data)}.safetensors"
+        with atomic_file(path) as file:
+            file.write(data)
+        return path, [key.tobytes() for key in rows["keys"]]
+
+    def _digest(self, data: bytes) -> str:
+        digest = self._seed.copy()
+        digest.update(data)
+        return digest.hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> ConvlabError:
+    return ConvlabError(f"cannot read the cache's {path}: {error.strerror}. Run it again.")

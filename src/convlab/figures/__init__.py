@@ -1,0 +1,1 @@
+"""Arrays to figures: the only place that draws with Matplotlib."""

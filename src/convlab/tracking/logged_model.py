@@ -1,0 +1,86 @@
+"""A run's network as MLflow shows and loads it: a logged model, linked to its run.
+
+An image network takes image files (prediction/pyfunc.py); a head takes bottleneck vectors
+(prediction/vector_pyfunc.py): with its backbone, a head of kilobytes would weigh a hundred megabytes, each
+time. `convlab promote` registers both.
+Loading one takes an environment with convlab.
+"""
+
+import base64
+import json
+import platform
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import ColSpec, DataType, Map, Schema, TensorSpec
+
+from convlab.data.example_image import example_image
+from convlab.data.preprocessing import Preprocessing
+from convlab.runs.run import read_card
+from convlab.tracking import runs as tracking
+
+LOADER, VECTOR_LOADER = "convlab.prediction.pyfunc", "convlab.prediction.vector_pyfunc"
+EXAMPLE = "input_example.json"
+OUTPUTS = Schema([ColSpec(DataType.string, "class"), ColSpec(Map(DataType.double), "probabilities")])
+SIGNATURE = ModelSignature(Schema([ColSpec(DataType.binary, "image")]), OUTPUTS)
+
+
+def log(name: str, experiment_id: str, run_id: str | None, write: Callable[[Path, Model], None]) -> str:
+    """Log the model that `write(directory, description)` puts into an empty directory; returns its id."""
+    client = tracking.client()
+    logged = client.create_logged_model(experiment_id, name, run_id)
+    model = Model(
+        artifact_path=logged.artifact_location,
+        run_id=run_id,
+        model_uuid=logged.model_id,
+        model_id=logged.model_id,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / "model", model)
+        client.log_model_artifacts(logged.model_id, f"{folder}/model")
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    if run_id is not None:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return str(logged.model_id)
+
+
+def log_run(run_dir: Path, experiment: str, run_id: str) -> str:
+    """Log `run_dir`'s `model/`; returns the model's id."""
+
+    def write(directory: Path, model: Model) -> None:
+        card = read_card(run_dir / "model")
+        (directory / "data").mkdir(parents=True)
+        for name in ("model.json", *(f"{kind}.safetensors" for kind in card["weights"])):
+            (directory / "data" / name).symlink_to((run_dir / "model" / name).resolve())
+        _describe(model, directory, card)
+        # `mlflow.pyfunc.save_model` would read every installed package's list of files: seconds
+        model.save(str(directory / "MLmodel"))
+
+    name = re.sub(r"[/:.%\"']", "_", run_dir.name)  # which MLflow refuses
+    return log(name, tracking.experiment_id(experiment), run_id, write)
+
+
+def _describe(model: Model, directory: Path, card: dict[str, Any]) -> None:
+    """Loader, signature and input example, in MLflow's formats: a split DataFrame, a tensor as lists."""
+    if len(card["input_shape"]) == 1:
+        vector = np.linspace(0, 1, card["input_shape"][0], dtype=np.float32)
+        example: Any = [vector.tolist()]
+        kind = {"type": "ndarray", "format": "tf-serving"}
+        inputs = Schema([TensorSpec(vector.dtype, (-1, len(vector)))])
+        model.signature, loader = ModelSignature(inputs, OUTPUTS), VECTOR_LOADER
+    else:
+        image = base64.b64encode(example_image(Preprocessing.from_dict(card["preprocessing"]))).decode()
+        example = {"columns": ["image"], "data": [[image]]}
+        kind = {"type": "dataframe", "pandas_orient": "split"}
+        model.signature, loader = SIGNATURE, LOADER
+    (directory / EXAMPLE).write_text(json.dumps(example))
+    model.saved_input_example_info = {"artifact_path": EXAMPLE, **kind}
+    model.add_flavor(
+        "python_function", loader_module=loader, data="data", python_version=platform.python_version()
+    )

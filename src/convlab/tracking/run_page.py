@@ -1,0 +1,86 @@
+"""What MLflow shows of a run in short: the parameters that tell runs apart, and a note. No MLflow here."""
+
+from pathlib import Path
+from typing import Any
+
+from convlab.base.project import project_dir
+from convlab.runs import run as runs
+
+PARTS = ("model", "optimizer", "loss", "averaging")  # of which each further setting is a parameter
+FROM_DATA = ("num_inputs", "num_classes")
+VIEW = {  # the columns of the runs' table, in MLflow's own words
+    "selectedColumns": [
+        *(f"metrics.`{name}`" for name in ("test/acc", "test/loss", "val/acc")),
+        *(f"params.`{name}`" for name in ("data", "model", "lr", "epochs", "batch_size", "seed")),
+    ],
+    "orderByKey": "attributes.start_time",
+    "orderByAsc": False,
+}
+
+
+def parameters(config: dict[str, Any]) -> dict[str, str]:
+    """The settings that runs differ in, by short names; all others are in config.yaml.
+
+    A part's own settings keep the name they have on the command line (`model.hidden`); null is left out.
+    """
+    model, optimizer, trainer = config["model"], config["optimizer"], config["trainer"]
+    named = {
+        "model": _last_word(model["_target_"]),
+        "data": config["data"]["name"],
+        "optimizer": _last_word(optimizer["_target_"]),
+        "lr": optimizer["lr"],
+        "schedule": _last_word((config["scheduler"]["factory"] or {}).get("_target_", "constant")),
+        "epochs": trainer["max_epochs"],
+        "steps": None if trainer.get("max_steps", -1) == -1 else trainer["max_steps"],
+        "batch_size": config["batch_size"],
+        "seed": config["seed"],
+        "backbone": None if config["backbone"]["name"] == "none" else config["backbone"]["name"],
+        "backbone_lr": config["backbone_lr"],
+        "loss": _last_word(config["loss"]["_target_"]),
+        "augmentation": _last_word((config["data"]["module"].get("augmentation") or {}).get("_target_")),
+    }
+    for part in PARTS:
+        named |= {
+            f"{part}.{key}": value
+            for key, value in config[part].items()
+            if key[0] != "_" and key not in FROM_DATA
+        }
+    del named["optimizer.lr"]
+    return {key: str(value) for key, value in named.items() if value is not None}
+
+
+def note(run_dir: Path, config: dict[str, Any], metrics: dict[str, Any] | None = None) -> str:
+    """The run in Markdown: its result (`metrics`: what metrics.json holds), its data, how to repeat it."""
+    state, card = runs.read_state(run_dir), runs.read_card(run_dir / "model")
+    lineage = card["lineage"]
+    if metrics is None:
+        result = f"Trained: weights of epoch {card['epoch']}. Not measured on the test images yet."
+    else:
+        test = metrics["test"]
+        low, high = (f"{100 * test[f'acc_{end}']:.2f}" for end in ("low", "high"))
+        result = (
+            f"**Test accuracy {100 * test['acc']:.2f} %** (95 % interval {low} to {high} %) on "
+            f"{test['num_images']:,} images, loss {test['loss']:.4f}, calibration error "
+            f"{100 * test['ece']:.2f} %; weights of epoch {card['epoch']} ({card['selected']})."
+        )
+    data, content = config["data"], lineage["data_hash"][:12]
+    lines = [result, f"**Data:** `{data['name']}` in `{data['module']['dir']}`, content `{content}`."]
+    lines += [f"**Substitute:** {words}." for words in lineage["substitutes"]]
+    lines.append("**To repeat it:**\n\n```bash\n" + "\n".join(_commands(run_dir, config, state)) + "\n```")
+    return "\n\n".join(lines)
+
+
+def _commands(run_dir: Path, config: dict[str, Any], state: dict[str, Any]) -> list[str]:
+    commit, dirty = state.get("git_commit"), state.get("git_dirty")
+    commands = []
+    if commit:
+        commands.append(f"git checkout {commit}" + ("   # and what was not committed then" if dirty else ""))
+    if state.get("command"):
+        commands.append(state["command"])
+    elif (project_dir() / "conf" / "experiment" / f"{config['name']}.yaml").is_file():
+        commands.append(f"convlab train experiment={config['name']}")
+    return [*commands, f"convlab evaluate {run_dir.name}"]
+
+
+def _last_word(target: str | None) -> str | None:
+    return target and target.rsplit(".", 1)[-1]

@@ -1,0 +1,207 @@
+"""What happens around training steps: exact resumption, averaged weights, a line an epoch."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
+from torch import Tensor
+
+from convlab.base.console import console
+from convlab.base.errors import ConvlabError
+from convlab.training.classifier import Classifier
+
+HISTORY = ("epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc")
+
+
+class RandomState(Callback):
+    """Keep torch's random state in checkpoints, so that dropout goes on as if nothing had happened."""
+
+    def __init__(self) -> None:
+        self._restored: dict[str, Tensor] | None = None
+
+    def state_dict(self) -> dict[str, Tensor]:
+        cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+        return {"cpu": torch.get_rng_state(), **cuda}
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        self._restored = state_dict
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set it last: building the network and the loaders draws random numbers of its own."""
+        if self._restored is not None:
+            torch.set_rng_state(self._restored["cpu"].cpu())
+            if torch.cuda.is_available() and "cuda" in self._restored:
+                torch.cuda.set_rng_state(self._restored["cuda"].cpu())
+            self._restored = None
+
+
+class AveragedWeights(WeightAveraging):
+    """TensorFlow's exponential moving average: decay ramps up as min(decay, (1 + step) / (10 + step)).
+
+    The average starts at the initial weights; `step` counts optimizer steps and is 1 in the first update
+    (`tf.train.ExponentialMovingAverage` with `num_updates=global_step`). Validation and `best.ckpt` use
+    the average; checkpoints hold the raw weights too, as `current_model_state`.
+    """
+
+    def __init__(self, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise ConvlabError(f"averaging.decay={decay}: expected 0 <= decay < 1.")
+
+        def average(averaged: Tensor, current: Tensor, num_averaged: Tensor | int) -> Tensor:
+            step = float(num_averaged)
+            return averaged.lerp(current, 1 - min(decay, (1 + step) / (10 + step)))
+
+        super().__init__(avg_fn=average)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit" and self._average_model is not None:
+            # AveragedModel's first update copies; count the initial weights as that first one.
+            self._average_model.update_parameters(pl_module)
+
+
+class StopAfter(Callback):
+    """End the training after `max_steps` optimizer steps, with a validation, in the middle of an epoch too.
+
+    In place of the trainer's own `max_steps`, with which Lightning 2.6 goes on from a checkpoint of an
+    epoch's end by ending that epoch once more.
+    """
+
+    def __init__(self, max_steps: int) -> None:
+        self.max_steps = max_steps
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step >= self.max_steps:
+            trainer.should_stop = True
+
+
+class LastCheckpoint(Checkpoint):
+    """Where training goes on from: written every `every` steps, after each whole epoch and at the last step.
+
+    An epoch's own comes at its very end, after validation, when its row of the history is written. In an
+    epoch that `StopAfter` cuts short there is none, so that a longer training goes on in its middle.
+    """
+
+    def __init__(self, path: Path, every: int | None) -> None:
+        if every is not None and every < 1:
+            raise ConvlabError(f"checkpoint.every_n_steps={every}: expected at least 1, or null.")
+        self.path, self.every = path, every
+        self._saved_step = 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if trainer.should_stop or (self.every and step % self.every == 0):
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        whole = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if whole or self._saved_step != trainer.global_step:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self._saved_step = trainer.global_step
+
+
+class StepLog(Callback):
+    """A line in the log every `every` steps: the batch's loss, with its L2 term, and the learning rate."""
+
+    def __init__(self, every: int) -> None:
+        if every < 1:
+            raise ConvlabError(f"print_every_n_steps={every}: expected at least 1.")
+        self.every = every
+        self._l2, self._rate = 0.0, 0.0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if (trainer.global_step + 1) % self.every == 0:
+            assert isinstance(pl_module, Classifier)
+            # now: the step changes the weights, and an epoch's last one the rate
+            self._l2, self._rate = pl_module.l2().item(), trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step % self.every:
+            return
+        loss = outputs["loss"].item()
+        terms = f" (cross-entropy {loss:.4f} + L2 {self._l2:.4f})" if self._l2 else ""
+        console.print(
+            f"step {step:,}: loss {loss + self._l2:.4f}{terms}, learning rate {self._rate:.6f}", markup=False
+        )
+
+
+class History(Callback):
+    """One row an epoch in `history.csv`, and one line in the log where there is no progress bar.
+
+    The file holds no times: equal runs write equal files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._validated = False  # in this epoch: check_val_every_n_epoch leaves some out
+        self._seconds_before = 0.0
+        self._start: float | None = None  # a run resumed at its very end trains no more
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, earlier sessions of a resumed run included."""
+        now = 0.0 if self._start is None else time.monotonic() - self._start
+        return self._seconds_before + now
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self._seconds_before = list(state_dict["rows"]), state_dict["seconds"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validated = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # the module logs its training metrics only after the callbacks' turn
+        assert isinstance(pl_module, Classifier)
+        logged = {**trainer.callback_metrics, **pl_module.train_metrics()}
+        metrics = {name: value.item() for name, value in logged.items()}
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        fresh = [name for name in HISTORY if self._validated or not name.startswith("val/")]
+        row |= {name: metrics[name] for name in fresh if name in metrics}
+        self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
+        self._write()
+        if not console.is_terminal:
+            of = f" of {trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+            console.print(
+                f"epoch {row['epoch']:>3}{of}: "
+                + "  ".join(f"{name} {row[name]:.4f}" for name in HISTORY[3:] if name in row)
+                + f"  ({self.seconds:.0f} s)",
+                markup=False,
+            )
+
+    def _write(self) -> None:
+        partial = self.path.with_name(f".{self.path.name}")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, HISTORY)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        partial.replace(self.path)

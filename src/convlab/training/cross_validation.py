@@ -1,0 +1,194 @@
+"""Cross-validation: an experiment trained once for each fold and seed, and what its accuracy then is.
+
+sweeps/<name>/
+  cv.json                   the folds' results, their mean and interval
+  fold-1_seed-1/            a run directory (`runs.py`) for each, measured on its own fold
+
+Folds are parts of the training and validation images (`data/folds.py`); the test images are not read.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from convlab.base import config
+from convlab.base.console import console
+from convlab.base.errors import ConvlabError
+from convlab.base.project import project_dir
+from convlab.runs import run as runs
+from convlab.training import multirun
+
+CONFIDENCE = 0.95
+METRICS = ("acc", "loss", "ece")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over folds with its standard deviation between folds and its 95 % interval."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which trainings a cross-validation consists of; `words` are the overrides that all share."""
+
+    words: list[str]
+    settings: dict[str, Any]
+    folds: int
+    seeds: list[int]
+
+    @property
+    def directory(self) -> Path:
+        return project_dir() / "sweeps" / str(self.settings["name"])
+
+    def jobs(self) -> dict[str, list[str]]:
+        """Each training's directory below `directory`, and its overrides."""
+        return {
+            f"fold-{fold}_seed-{seed}": [
+                *self.words,
+                f"data.module.fold={{index:{fold},count:{self.folds}}}",
+                f"seed={seed}",
+            ]
+            for seed in self.seeds
+            for fold in range(1, self.folds + 1)
+        }
+
+
+def read(words: list[str], folds: int, seeds: list[int]) -> Plan:
+    """The plan for the experiment that `words` compose, called <experiment>_cv unless `name=` says otherwise.
+
+    Raises ConvlabError for settings that don't compose, for a name under which other settings were validated,
+    and for what is no cross-validation.
+    """
+    for item in config.parse_overrides(words):
+        if item.is_sweep_override() or item.key_or_group in ("seed", "data.module.fold"):
+            raise ConvlabError(f"'{item.input_line}': give seeds as seeds=1,2, and one value for all else.")
+    settings = config.plain(config.compose("train", words))
+    if not any(word.startswith("name=") for word in words):
+        words = [*words, f"name={settings['name']}_cv"]
+        settings = config.plain(config.compose("train", words))
+    plan = Plan(words, settings, folds, seeds)
+    if "fold" not in settings["data"]["module"]:
+        raise ConvlabError(
+            f"data '{settings['data']['name']}' has no data.module.fold: its module can't be cross-validated."
+        )
+    noted = plan.directory / "cv.json"
+    if not noted.is_file() and plan.directory.is_dir() and any(plan.directory.iterdir()):
+        raise ConvlabError(f"{plan.directory} holds something else. Give the cross-validation a name=...")
+    return plan
+
+
+def run(plan: Plan) -> dict[str, Any]:
+    """Train and measure what is missing, and write cv.json; returns what it says."""
+    from convlab.training.evaluation import evaluate
+    from convlab.training.train import train
+
+    directory = plan.directory
+    parent_id = _open_parent(plan)
+    try:
+        for name, words in plan.jobs().items():
+            settings = config.plain(config.compose("train", words))
+            settings.pop("search", None)
+            if multirun.finished(directory / name, settings):
+                console.print(f"{name}: finished earlier, kept.", markup=False)
+                continue
+            console.quiet = not console.is_terminal  # a line an epoch is too much of many trainings
+            try:
+                train(settings, directory / name, parent_id)
+            finally:
+                console.quiet = False
+            measured = evaluate(directory / name)["test"]
+            console.print(f"{name}: {measured['acc']:.2%} of {measured['num_images']:,} images", markup=False)
+        result = _result(plan)
+        runs.write_json(directory / "cv.json", result | {"parent_id": parent_id})
+    except BaseException:
+        if parent_id is not None:
+            _tracking().end(parent_id, failed=True)
+        raise
+    if parent_id is not None:
+        _record(directory, parent_id, result)
+    return result
+
+
+def estimate(by_fold: Sequence[float]) -> Estimate:
+    """The mean over folds, and the interval in which it would lie with other images of the kind.
+
+    The folds' training sets overlap, so their results vary less than independent ones would, and the plain t
+    interval is too narrow. Here the variance is s² (1/k + 1/(k - 1)) instead of s²/k, with k - 1 degrees of
+    freedom: the corrected resampled t statistic of Nadeau and Bengio (Machine Learning 52, 2003), whose
+    second term is the number of test images over that of training images.
+    """
+    values = np.asarray(by_fold, dtype=np.float64)
+    k = len(values)
+    mean, std = float(values.mean()), float(values.std(ddof=1))
+    half = float(stdtrit(k - 1, (1 + CONFIDENCE) / 2)) * std * math.sqrt(1 / k + 1 / (k - 1))
+    return Estimate(mean, std, mean - half, mean + half)
+
+
+def _result(plan: Plan) -> dict[str, Any]:
+    """What cv.json says. A fold's result is the mean over its seeds: they share its images."""
+    jobs = []
+    for name in plan.jobs():
+        fold, seed = (int(part.partition("-")[2]) for part in name.split("_"))
+        metrics = json.loads((plan.directory / name / "metrics.json").read_text())
+        test = {key: metrics["test"][key] for key in ("num_images", *METRICS)}
+        jobs.append({"fold": fold, "seed": seed, **test})
+    summary = {}
+    for metric in METRICS:
+        table = np.array([job[metric] for job in jobs]).reshape(len(plan.seeds), plan.folds)
+        over_folds = estimate(table.mean(axis=0).tolist())
+        between_seeds = float(table.mean(axis=1).std(ddof=1)) if len(plan.seeds) > 1 else None
+        summary[metric] = {**vars(over_folds), "std_between_seeds": between_seeds}
+    summary["acc"]["high"] = min(summary["acc"]["high"], 1.0)
+    return {
+        "name": plan.settings["name"],
+        "data": plan.settings["data"]["name"],
+        "model": metrics["model"],
+        "num_images": sum(job["num_images"] for job in jobs if job["seed"] == plan.seeds[0]),
+        "folds": plan.folds,
+        "seeds": plan.seeds,
+        "overrides": plan.words,
+        "substitutes": metrics["lineage"]["substitutes"],
+        **summary,
+        "jobs": jobs,
+    }
+
+
+def _open_parent(plan: Plan) -> str | None:
+    """MLflow's run that the folds are children of, begun or going on; None without tracking."""
+    noted = plan.directory / "cv.json"
+    parent_id = json.loads(noted.read_text()).get("parent_id") if noted.is_file() else None
+    logger = plan.settings["logger"]
+    if not logger["enabled"]:
+        runs.write_json(noted, {"parent_id": parent_id})
+        return None
+    if not _tracking().reopen(parent_id):
+        tags = {"cross-validation": f"{plan.folds} folds, seeds {', '.join(map(str, plan.seeds))}"}
+        parent_id = _tracking().start(logger["experiment"], str(plan.settings["name"]), tags)
+    runs.write_json(noted, {"parent_id": parent_id})
+    return str(parent_id)
+
+
+def _record(directory: Path, parent_id: str, result: dict[str, Any]) -> None:
+    tracking = _tracking()
+    flat = {f"cv/{metric}_{key}": value for metric in METRICS for key, value in result[metric].items()}
+    tracking.log_metrics(parent_id, {name: value for name, value in flat.items() if value is not None})
+    tracking.log_files(parent_id, [directory / "cv.json"])
+    tracking.end(parent_id)
+
+
+def _tracking() -> Any:
+    """`convlab.tracking.runs`, imported when a run is tracked: MLflow takes seconds."""
+    from convlab.tracking import runs as tracking
+
+    return tracking

@@ -1,0 +1,135 @@
+"""Measure a run directory's model on the test split."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from scipy.stats import binomtest
+from torch import Tensor, nn
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+)
+
+from convlab.data.batches import Batches
+from convlab.data.labelled import LabelledData
+from convlab.figures import plots
+from convlab.runs import run as runs
+
+NUM_BINS = 15  # of confidence, all as wide, in a calibration error
+
+
+def evaluate(run_dir: Path) -> dict[str, Any]:
+    """Write `metrics.json`, `predictions.npz`, `confusion.png`, `mistakes.png`; returns the metrics."""
+    card = runs.read_card(run_dir / "model")
+    config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))  # type: ignore[assignment]
+    data: LabelledData = instantiate(config["data"]["module"], _convert_="all")
+    measured, logits = {}, {}
+    for kind in card["weights"]:
+        network = runs.load_model(run_dir / "model", kind)
+        logits[kind], labels = predict(network, data.test_dataloader())
+        measured[kind] = measure(logits[kind], labels)
+    selected = card["selected"]
+    network = runs.load_model(run_dir / "model")
+    val_logits, val_labels = predict(network, data.val_dataloader())
+    metrics = {
+        "name": run_dir.name,
+        "model": card["model"]["_target_"].rsplit(".", 1)[-1],
+        "data": _data_name(config["data"]),
+        "weights": selected,
+        "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "test": measured[selected],
+        **({"test_raw": measured["raw"]} if selected != "raw" else {}),
+        "val": {**measure(val_logits, val_labels), "epoch": card["epoch"]},
+        "per_class": _per_class(logits[selected], labels, data.classes),
+        "lineage": card["lineage"] | {"weights_hash": card["weights"][selected]},
+    }
+    probabilities = logits[selected].softmax(1)
+    np.savez_compressed(
+        run_dir / "predictions.npz", labels=labels.numpy(), probabilities=probabilities.numpy()
+    )
+    _draw(run_dir, data, probabilities, labels)
+    runs.write_json(run_dir / "metrics.json", metrics)
+    _record(run_dir, config, metrics)
+    return metrics
+
+
+@torch.no_grad()
+def predict(network: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Logits n k and labels n of a whole loader, on the fastest device there is."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device).eval()
+    parts = [(network(inputs.to(device)).cpu(), labels) for inputs, labels in batches]
+    logits, labels = zip(*parts, strict=True)
+    return torch.cat(logits), torch.cat(labels)
+
+
+def measure(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Accuracy with its 95 % Wilson interval, mean cross-entropy, and expected calibration error.
+
+    The interval says how far a test set of this size lets the accuracy be known; the calibration error
+    (15 equal bins, l1; Guo et al. 2017) by how much confidence differs from accuracy.
+    """
+    num_classes = logits.shape[1]
+    right = int((logits.argmax(1) == labels).sum())
+    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
+    ece = multiclass_calibration_error(logits.softmax(1), labels, num_classes, n_bins=NUM_BINS)
+    return {
+        "num_images": len(labels),
+        "acc": right / len(labels),
+        "acc_low": float(interval.low),
+        "acc_high": float(interval.high),
+        "loss": float(nn.functional.cross_entropy(logits, labels)),
+        "ece": float(ece),
+    }
+
+
+def _data_name(data: dict[str, Any]) -> str:
+    """A fold is a data set of its own: its result must not be ranked beside those of the test images."""
+    fold = data["module"].get("fold")
+    return f"{data['name']}, fold {fold['index']} of {fold['count']}" if fold else str(data["name"])
+
+
+def _per_class(logits: Tensor, labels: Tensor, classes: list[str]) -> dict[str, dict[str, float]]:
+    accuracy = multiclass_accuracy(logits, labels, len(classes), average=None)
+    counts = labels.bincount(minlength=len(classes))
+    return {name: {"acc": float(accuracy[i]), "num_images": int(counts[i])} for i, name in enumerate(classes)}
+
+
+def _draw(run_dir: Path, data: LabelledData, probabilities: Tensor, labels: Tensor) -> None:
+    matrix = multiclass_confusion_matrix(probabilities, labels, len(data.classes))
+    plots.confusion_matrix(matrix.numpy(), data.classes).savefig(run_dir / "confusion.png")
+    worst = plots.worst_mistakes(labels.numpy(), probabilities.numpy())
+    images = [data.image("test", int(index)) for index in worst]
+    gallery = plots.mistakes(images, labels[worst].numpy(), probabilities[worst].numpy(), data.classes)
+    gallery.savefig(run_dir / "mistakes.png")
+
+
+def _record(run_dir: Path, config: dict[str, Any], metrics: dict[str, Any]) -> None:
+    """Add the result to the run's MLflow record; one is begun if this database does not know the run."""
+    noted = runs.read_state(run_dir).get("mlflow")
+    if not noted:
+        return
+    from convlab.tracking import logged_model
+    from convlab.tracking import runs as tracking
+
+    run_id, model_id = noted["run_id"], noted.get("model_id")
+    if not tracking.reopen(run_id):
+        run_id = tracking.start(noted["experiment"], run_dir.name, metrics["lineage"])
+        tracking.log_params(run_id, config)
+        model_id = logged_model.log_run(run_dir, noted["experiment"], run_id)
+        runs.update_state(run_dir, mlflow={**noted, "run_id": run_id, "model_id": model_id})
+    flat = {f"test/{name}": metrics["test"][name] for name in ("acc", "loss", "ece")}
+    flat |= {
+        f"test_raw/{name}": metrics["test_raw"][name] for name in ("acc", "loss") if "test_raw" in metrics
+    }
+    flat |= {f"test_class/{name}": part["acc"] for name, part in metrics["per_class"].items()}
+    tracking.log_metrics(run_id, flat, model_id)
+    tracking.describe(run_id, run_dir, config, metrics)
+    tracking.log_files(run_id, [run_dir / "metrics.json"])
+    tracking.log_files(run_id, [run_dir / "confusion.png", run_dir / "mistakes.png"], "figures")
+    tracking.end(run_id)

@@ -1,0 +1,160 @@
+"""Hydra's multirun under one parent run, with a table at the end, and resumable.
+
+sweeps/<date>/
+  sweep.json          the overrides and the parent MLflow run
+  <job>/              a run directory (`runs.py`) for each combination
+"""
+
+import json
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.table import Table
+
+from convlab.base import config
+from convlab.base.console import console, warn
+from convlab.base.errors import ConvlabError
+from convlab.base.project import project_dir
+from convlab.runs import run as runs
+
+RESUME = "sweep.resume"
+
+
+def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
+    """Launch Hydra's multirun over `overrides`; returns 1 if a job failed.
+
+    `launch` runs Hydra with further overrides; each of its jobs must call `job`.
+    """
+    parsed = config.parse_overrides(overrides)
+    resuming = any(item.key_or_group == RESUME and item.value() for item in parsed)
+    lasting = sorted(str(item.input_line) for item in parsed if item.key_or_group != RESUME)
+    directory = _directory(lasting, resuming)
+    settings = config.plain(config.compose("train", [config.first_value(item) for item in parsed]))
+    parent_id = _open_parent(directory, lasting, settings["logger"])
+    runs.write_json(directory / "sweep.json", {"overrides": lasting, "parent_id": parent_id})
+    shared = [item.key_or_group for item in parsed if not item.is_sweep_override()]
+    excluded = ",".join(["experiment", *shared])
+    try:
+        launch(
+            [
+                f"hydra.sweep.dir={directory.relative_to(project_dir())}",
+                f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]",
+            ]
+        )
+    finally:  # after Ctrl-C, too: what is finished is shown, and how to go on
+        status = _close(directory, parent_id)
+    return status
+
+
+def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None], None]) -> None:
+    """Run one combination unless it is finished; an error is noted in its run.json, not raised."""
+    parent_id = json.loads((directory.parent / "sweep.json").read_text())["parent_id"]
+    if settings["sweep"]["resume"] and finished(directory, settings):
+        console.print(f"{directory.name}: finished earlier, kept.", markup=False)
+        return
+    try:
+        train(parent_id)
+    except Exception as error:
+        if not isinstance(error, ConvlabError):
+            traceback.print_exc()
+        runs.update_state(directory, status="failed", error=f"{type(error).__name__}: {error}")
+        warn(f"job {directory.name} failed; the others go on.")
+
+
+def finished(directory: Path, settings: dict[str, Any]) -> bool:
+    """Whether the job is done and measured, with these very settings: `conf/` may have changed since."""
+    if runs.read_state(directory).get("status") != "finished" or not (directory / "metrics.json").is_file():
+        return False
+    saved: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))  # type: ignore[assignment]
+    # sizes left open (null) were filled in from the data
+    model = {
+        key: saved["model"].get(key) if value is None else value for key, value in settings["model"].items()
+    }
+    return config.config_hash(saved) == config.config_hash({**settings, "model": model})
+
+
+def _directory(overrides: list[str], resuming: bool) -> Path:
+    """A new directory, or that of the newest sweep with the same overrides."""
+    sweeps = project_dir() / "sweeps"
+    if resuming:
+        for path in sorted(sweeps.glob("*/sweep.json"), reverse=True):
+            if json.loads(path.read_text())["overrides"] == overrides:
+                return path.parent
+        raise ConvlabError(
+            f"sweep.resume=true: no sweep in {sweeps} has the overrides {' '.join(overrides)}. "
+            "Leave sweep.resume out to start it."
+        )
+    return sweeps / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+
+
+def _open_parent(directory: Path, overrides: list[str], logger: dict[str, Any]) -> str | None:
+    if not logger["enabled"]:
+        return None
+    from convlab.tracking import runs as tracking
+
+    noted = directory / "sweep.json"
+    parent_id = json.loads(noted.read_text())["parent_id"] if noted.is_file() else None
+    if tracking.reopen(parent_id):
+        return str(parent_id)
+    name = f"sweep {directory.name}"
+    return tracking.start(logger["experiment"], name, {"sweep": " ".join(overrides)})
+
+
+def _close(directory: Path, parent_id: str | None) -> int:
+    rows = _results(directory)
+    failed = [row for row in rows if row["status"] != "finished"]
+    console.print(_table(directory, rows))
+    for row in failed:
+        console.print(f"[bold red]{row['name']} {row['status']}:[/] ", end="")
+        console.print(row["error"], markup=False)
+    if failed:
+        console.print("The same command with sweep.resume=true runs only what is missing.")
+    if parent_id is not None:
+        from convlab.tracking import runs as tracking
+
+        best = max((row["test/acc"] for row in rows if row["test/acc"] is not None), default=None)
+        if best is not None:
+            tracking.log_metrics(parent_id, {"best/test/acc": best})
+        tracking.end(parent_id, failed=bool(failed))
+        console.print(f"Browse it:      convlab ui   then {tracking.run_url(parent_id)}", markup=False)
+    return 1 if failed else 0
+
+
+def _results(directory: Path) -> list[dict[str, Any]]:
+    rows = []
+    for path in sorted(directory.glob("*/run.json")):
+        state = json.loads(path.read_text())
+        measured = path.with_name("metrics.json")
+        metrics = json.loads(measured.read_text()) if measured.is_file() else {"val": {}, "test": {}}
+        rows.append(
+            {
+                "name": path.parent.name,
+                "status": state.get("status"),
+                "error": state.get("error"),
+                "seconds": state.get("seconds"),
+                "val/acc": metrics["val"].get("acc"),
+                "test/acc": metrics["test"].get("acc"),
+                "test/loss": metrics["test"].get("loss"),
+            }
+        )
+    return sorted(rows, key=lambda row: -(row["test/acc"] or 0))
+
+
+def _table(directory: Path, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"{directory.parent.name}/{directory.name}")
+    table.add_column("job", overflow="fold")
+    for heading in ("status", "val acc", "test acc", "test loss", "seconds"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["status"],
+            *("" if row[key] is None else f"{row[key]:.2%}" for key in ("val/acc", "test/acc")),
+            "" if row["test/loss"] is None else f"{row['test/loss']:.4f}",
+            "" if row["seconds"] is None else f"{row['seconds']:.0f}",
+        )
+    return table

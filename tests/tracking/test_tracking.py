@@ -1,0 +1,221 @@
+"""What a run leaves in MLflow: a real SQLite database, and a real server."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import zlib
+
+import pytest
+
+from convlab.base import config
+from convlab.runs import run as runs
+from convlab.tracking import runs as tracking
+from convlab.training.evaluation import evaluate
+from convlab.training.train import train
+
+QUICK = ["experiment=digits_fully_connected", "scheduler=constant", "trainer.max_epochs=2", "model.hidden=8"]
+
+
+def settings(*overrides):
+    return config.plain(config.compose("train", [*QUICK, *overrides]))
+
+
+def run_of(run_dir):
+    return tracking.client().get_run(runs.read_state(run_dir)["mlflow"]["run_id"])
+
+
+def artifacts(run_id, path=None):
+    found = []
+    for item in tracking.client().list_artifacts(run_id, path):
+        found += artifacts(run_id, item.path) if item.is_dir else [item.path]
+    return found
+
+
+def test_a_run_is_recorded_whole_and_resumed_in_place(project):
+    run_dir = project / "runs" / "one"
+    train(settings(), run_dir)
+    first = run_of(run_dir)
+    evaluate(run_dir)
+    run = run_of(run_dir)
+    assert run.info.run_id == first.info.run_id
+    assert (run.info.run_name, run.info.status) == ("one", "FINISHED")
+    assert run.data.params["lr"] == "0.05"
+    assert run.data.params["model.hidden"] == "8"
+    assert "system/cpu_utilization_percentage" in run.data.metrics
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"**Test accuracy {100 * run.data.metrics['test/acc']:.2f} %** (95 % interval ")
+    assert "convlab evaluate one" in note
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert run.data.metrics["test/acc"] == metrics["test"]["acc"]
+    assert {"train/loss", "train/acc", "val/loss", "test/loss", "test_class/3"} <= set(run.data.metrics)
+    lineage = metrics["lineage"]
+    for tag in ("config_hash", "data_hash", "weights_hash"):
+        assert run.data.tags[tag] == lineage[tag]
+    assert run.data.tags["substitutes"] == "none"
+    (data,) = [item.dataset for item in run.inputs.dataset_inputs]
+    assert (data.name, data.digest) == ("digits", lineage["data_hash"][:8])
+    epochs = tracking.client().get_metric_history(run.info.run_id, "val/acc")
+    assert len(epochs) == 2
+    assert epochs[metrics["val"]["epoch"] - 1].value == pytest.approx(metrics["val"]["acc"])
+    assert set(artifacts(run.info.run_id)) == {
+        "config.yaml",
+        "environment.txt",
+        "history.csv",
+        "metrics.json",
+        "checkpoints/best.ckpt",
+        "figures/confusion.png",
+        "figures/curves.png",
+        "figures/mistakes.png",
+    }
+    assert (project / "mlflow.db").is_file()
+    kind = tracking.client().get_experiment_by_name("convlab").tags["mlflow.experimentKind"]
+    assert kind == "custom_model_development"
+    assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+    assert not (project / "mlruns").exists()
+
+    loads = tracking.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
+
+    train(settings("trainer.max_epochs=3", "resume=latest"), run_dir)
+    assert run_of(run_dir).info.run_id == run.info.run_id
+    assert len(tracking.client().get_metric_history(run.info.run_id, "val/acc")) == 3
+    more = tracking.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
+    assert [load.step for load in more] == list(range(len(more)))
+    assert len(more) > len(loads) > 0
+
+
+def test_a_failing_training_leaves_no_thread_behind(project):
+    run_id = tracking.start("convlab", "one", {})
+
+    def fail():
+        with tracking.system_metrics(run_id, going_on=False):
+            assert [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+    memory = tracking.client().get_run(run_id).data.metrics["system/system_memory_usage_percentage"]
+    assert 0 < memory <= 100
+
+
+def test_an_experiment_of_before_gets_the_columns_that_matter(project):
+    made = tracking.client().create_experiment("old")
+    assert tracking.experiment_id("old") == made
+    saved = json.loads(tracking.client().get_experiment(made).tags["mlflow.sharedViewState.results"])
+    kind, state = saved["state"].split(";")
+    assert kind == "deflate"
+    columns = json.loads(zlib.decompress(base64.b64decode(state)))["selectedColumns"]
+    assert columns[0] == "metrics.`test/acc`"
+    assert tracking.table_url("http://127.0.0.1:5000", "old").endswith(
+        f"/#/experiments/{made}/runs?workflowType=machine_learning&viewStateShareKey=results"
+    )
+
+
+def test_class_names_of_any_kind_are_recorded(project):
+    run_id = tracking.start("convlab", "one", {})
+    names = ["test_class/tülips & co", "test_class/tölips & co", "test_class/my daisy"]
+    tracking.log_metrics(run_id, {name: value for value, name in enumerate(names)})
+    assert tracking.client().get_run(run_id).data.metrics == {
+        "test_class/t_lips _ co": 0,
+        "test_class/t_lips _ co_": 1,
+        "test_class/my daisy": 2,
+    }
+
+
+class TestBatchedLogger:
+    def history(self, run_id):
+        found = tracking.client().get_metric_history(run_id, "train/loss_step")
+        return [(metric.step, metric.value) for metric in found]
+
+    def test_metrics_wait_for_their_turn_and_none_is_lost(self, project):
+        run_id = tracking.start("convlab", "one", {})
+        logger = tracking.lightning_logger(run_id, "convlab")
+        logger.log_metrics({"train/loss_step": 0.5}, step=0)  # the first goes at once
+        assert self.history(run_id) == [(0, 0.5)]
+        expected = [(0, 0.5)]
+        for step in range(1, 2 * tracking.MAX_METRICS + 2):  # more than MLflow takes at a time
+            logger.log_metrics({"train/loss_step": step / 4}, step)
+            expected.append((step, step / 4))
+        assert len(self.history(run_id)) < len(expected)
+        logger.finalize("success")
+        assert self.history(run_id) == expected
+        assert tracking.client().get_run(run_id).info.status == "FINISHED"
+
+    def test_names_are_short_and_a_rate_that_all_parameters_share_is_told_once(self, project):
+        run_id = tracking.start("convlab", "one", {})
+        logger = tracking.lightning_logger(run_id, "convlab")
+        logger.log_metrics({"lr-AdamW/pg1": 0.5, "lr-AdamW/pg2": 0.5, "lr-AdamW/pg3": 0.25, "epoch": 0}, 0)
+        assert tracking.client().get_run(run_id).data.metrics == {"train/lr": 0.5, "train/lr_3": 0.25}
+
+    def test_a_failure_writes_what_was_pending(self, project):
+        run_id = tracking.start("convlab", "one", {})
+        logger = tracking.lightning_logger(run_id, "convlab")
+        for step in range(3):
+            logger.log_metrics({"train/loss_step": 1.0}, step)
+        logger.finalize("failed")
+        assert self.history(run_id) == [(0, 1.0), (1, 1.0), (2, 1.0)]
+        assert tracking.client().get_run(run_id).info.status == "FAILED"
+
+
+def test_a_new_training_is_a_new_run(project):
+    run_dir = project / "runs" / "one"
+    train(settings(), run_dir)
+    first = run_of(run_dir)
+    train(settings(), run_dir)
+    assert run_of(run_dir).info.run_id != first.info.run_id
+
+
+def test_an_evaluation_without_its_run_begins_one(project):
+    """DVC can restore a run's directory into a project whose database never saw it."""
+    run_dir = project / "runs" / "one"
+    train(settings(), run_dir)
+    before = run_of(run_dir).info.run_id
+    tracking.client().delete_run(before)
+    evaluate(run_dir)
+    assert run_of(run_dir).info.run_id != before
+    assert "test/acc" in run_of(run_dir).data.metrics
+
+
+@pytest.fixture
+def server(tmp_path):
+    """An MLflow server with a database of its own, on this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+    store += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", *address, *store],
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=1).read()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield url
+    os.killpg(process.pid, 15)
+    process.wait()
+
+
+def test_a_tracking_server_receives_the_run(convlab, project, server):
+    done = convlab("train", *QUICK, "evaluate=true", MLFLOW_TRACKING_URI=server)
+    run_id = json.loads((project / "runs/digits_fully_connected/run.json").read_text())["mlflow"]["run_id"]
+    assert f"{server}/#/experiments/1/runs/{run_id}" in done.stdout
+    with urllib.request.urlopen(f"{server}/api/2.0/mlflow/runs/get?run_id={run_id}") as answer:
+        run = json.load(answer)["run"]
+    assert run["info"]["status"] == "FINISHED"
+    assert "test/acc" in {metric["key"] for metric in run["data"]["metrics"]}
+    assert not (project / "mlflow.db").exists()

@@ -1,0 +1,74 @@
+"""A multirun of real trainings: one parent, a failed job, and only what is missing afterwards."""
+
+import json
+import sqlite3
+
+from convlab.base import config
+from convlab.runs import run as runs
+from convlab.training import multirun
+
+QUICK = ["experiment=digits_fully_connected", "trainer.max_epochs=1", "model.hidden=8"]
+
+
+def statuses(directory):
+    return {path.parent.name: json.loads(path.read_text())["status"] for path in directory.glob("*/run.json")}
+
+
+def test_a_sweep_with_a_failing_job_and_its_resumption(convlab, project):
+    overrides = [*QUICK, "batch_size=32,-3", "seed=1,2"]
+    first = convlab("train", "-m", *overrides, check=False)
+    assert first.returncode == 1
+    (directory,) = (project / "sweeps").iterdir()
+    name = "digits_fully_connected_batch_size-{}_seed-{}"
+    expected = {
+        name.format(size, seed): status
+        for size, status in ((32, "finished"), (-3, "failed"))
+        for seed in (1, 2)
+    }
+    assert statuses(directory) == expected
+    assert f"{name.format(-3, 1)} failed: ConvlabError: batch_size=-3: expected at least 1." in first.stdout
+    assert "sweep.resume=true runs only what is missing" in first.stdout
+
+    lost = directory / name.format(32, 2)
+    (lost / "run.json").unlink()  # as if it had never run
+    kept = (directory / name.format(32, 1) / "metrics.json").stat().st_mtime_ns
+    second = convlab("train", "-m", *overrides, "sweep.resume=true", check=False)
+    assert second.returncode == 1  # batch_size=-3 is no better now
+    assert list((project / "sweeps").iterdir()) == [directory]
+    assert statuses(directory) == expected
+    assert second.stdout.count("finished earlier, kept") == 1
+    assert (directory / name.format(32, 1) / "metrics.json").stat().st_mtime_ns == kept
+    assert_one_parent_with_named_children(project / "mlflow.db", directory, set(expected))
+
+
+def assert_one_parent_with_named_children(database, directory, names):
+    """Read MLflow's own tables, not through convlab."""
+    with sqlite3.connect(database) as connection:
+        runs = dict(connection.execute("SELECT run_uuid, name FROM runs"))
+        parents = dict(
+            connection.execute("SELECT run_uuid, value FROM tags WHERE key = 'mlflow.parentRunId'")
+        )
+        metrics = connection.execute("SELECT run_uuid FROM latest_metrics WHERE key = 'test/acc'").fetchall()
+    connection.close()
+    (parent,) = [run for run, name in runs.items() if name == f"sweep {directory.name}"]
+    assert set(parents.values()) == {parent}
+    assert {runs[run] for run in parents} == names
+    assert {run for (run,) in metrics} <= set(parents)
+
+
+def test_a_job_counts_as_finished_only_with_the_same_settings(project):
+    settings = config.plain(config.compose("train", ["experiment=patches_linear_head"]))
+    assert settings["model"]["num_inputs"] is None
+    runs.update_state(project, status="finished")
+    config.save({**settings, "model": {**settings["model"], "num_inputs": 8}}, project / "config.yaml")
+    assert not multirun.finished(project, settings)  # not measured yet
+    (project / "metrics.json").touch()
+    assert multirun.finished(project, settings)
+    assert not multirun.finished(project, {**settings, "batch_size": 7})
+
+
+def test_resuming_what_never_ran_is_refused(convlab):
+    done = convlab("train", "-m", *QUICK, "seed=1,2", "sweep.resume=true", check=False)
+    assert done.returncode == 1
+    assert "no sweep in" in done.stderr
+    assert "has the overrides" in done.stderr
