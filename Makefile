@@ -29,9 +29,10 @@ test: $(SETUP) ## run the tests (some minutes)
 test-slow: $(SETUP) ## run the tests that take long, too
 	@python -m pytest -q -m ''
 
-check: $(SETUP) ## lint, formatting, types
+check: $(SETUP) ## lint, formatting, layers of imports, types
 	@ruff check .
 	@ruff format --check .
+	@lint-imports --no-cache --no-logo
 	@mypy
 
 format: $(SETUP) ## put the code into its form

@@ -56,7 +56,9 @@ def test_every_page_is_in_the_navigation() -> None:
     site = load_site()
     nav = set(_files(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]))
     staged = {str(page.relative_to(ROOT / "docs")) for page in PAGES if page.is_relative_to(ROOT / "docs")}
-    assert nav == staged | {"index.md", "sample.md"} | {f"api/{room}.md" for room in ("commands", *site.rooms())}
+    assert nav == staged | {"index.md", "sample.md"} | {
+        f"api/{room}.md" for room in ("commands", *site.rooms())
+    }
 
 
 def _files(nav: Any) -> Iterator[str]:

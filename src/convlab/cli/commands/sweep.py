@@ -41,7 +41,7 @@ def run(args: list[str]) -> int:
         raise ConvlabError(f"'{flag}' is no option of sweep. `convlab train {flag}` is Hydra's own.")
     own, words = config.own_words(args, ("workers", "storage"))
     workers = _workers(own.get("workers", "1"))
-    from convlab.training.search import outcome, plan, processes, study
+    from convlab.training.search import outcome, page, plan, processes, study
 
     planned = plan.read(words, own.get("storage"))
     opened = study.open_study(planned)
@@ -50,7 +50,7 @@ def run(args: list[str]) -> int:
         processes.run(planned, parent_id, workers)
     finally:  # after Ctrl-C, too: what is finished is shown
         found = outcome.gather(planned, opened)
-        outcome.write(found)
+        page.write(found)
         outcome.show(found)
         if parent_id is not None:
             outcome.record(found, parent_id)

@@ -92,17 +92,6 @@ def gather(plan: Plan, study: optuna.Study) -> Outcome:
     return Outcome(plan, trials, {path: float(share) for path, share in importances.items()})
 
 
-def write(outcome: Outcome) -> None:
-    """Write study.json and report.html."""
-    from convlab.training.search.page import page
-
-    directory = outcome.plan.directory
-    runs.write_json(directory / "study.json", outcome.to_dict())
-    partial = directory / ".report.html"
-    partial.write_text(page(outcome), encoding="utf-8")
-    partial.replace(directory / "report.html")
-
-
 def show(outcome: Outcome) -> None:
     """Print the best trials, the failed ones, and the commands that go on from here."""
     paths = list(outcome.plan.distributions)

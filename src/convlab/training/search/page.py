@@ -7,10 +7,20 @@ from matplotlib.figure import Figure
 
 from convlab.base import templates
 from convlab.figures.plots import BLUE
+from convlab.runs import run as runs
 from convlab.runs.report.page import svg
 from convlab.training.search import figures
 from convlab.training.search.outcome import Outcome, summary
 from convlab.training.search.space import show_value
+
+
+def write(outcome: Outcome) -> None:
+    """Write study.json and report.html."""
+    directory = outcome.plan.directory
+    runs.write_json(directory / "study.json", outcome.to_dict())
+    partial = directory / ".report.html"
+    partial.write_text(page(outcome), encoding="utf-8")
+    partial.replace(directory / "report.html")
 
 
 def page(outcome: Outcome) -> str:
