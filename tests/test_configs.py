@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from convlab.base import config
-from convlab.runs import run as runs
+from convlab.models import saved
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -37,7 +37,7 @@ import importlib, json, sys
 from pathlib import Path
 import convlab
 from convlab.base import config
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 for module in sys.argv[2:]:
     importlib.import_module("convlab." + module)
 settings = config.plain(config.compose("train", ["experiment=" + sys.argv[1]]))
@@ -85,7 +85,7 @@ def test_an_experiment_composes_into_a_network(experiment):
     sizes = {"num_inputs": 16, "num_classes": 5}
     model = {key: sizes.get(key) if value is None else value for key, value in settings["model"].items()}
     with torch.device("meta"):
-        network = runs.build_model(model)
+        network = saved.build(model)
     assert sum(parameter.numel() for parameter in network.parameters()) > 0
 
 

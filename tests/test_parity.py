@@ -19,8 +19,7 @@ from convlab.cli.commands import export, predict, promote
 from convlab.data.mnist import Mnist
 from convlab.data.preprocessing import Preprocessing
 from convlab.prediction import named_model
-from convlab.runs import champions
-from convlab.runs import run as runs
+from convlab.runs import champions, model_file
 from convlab.tracking import runs as tracking
 
 PIXELS = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
@@ -123,7 +122,7 @@ def by_torchscript(path, predictor, files):
 def test_every_route_predicts_what_was_evaluated(champion, project, capsys, monkeypatch):
     name, files, expected = champion
     directory = champions.champion().directory
-    classes = runs.read_card(directory)["classes"]
+    classes = model_file.read(directory).classes
     for format in ("torchscript", "safetensors"):
         assert export.run([name, "--format", format, "--output", f"exported/{format}"]) == 0
     registered = f"models:/convlab-{champions.champion().data}@champion"

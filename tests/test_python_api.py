@@ -13,7 +13,8 @@ from hydra.utils import instantiate
 from nbclient import NotebookClient
 from sample_runs import copy_runs
 
-from convlab.runs.report.results import Run, find, read
+from convlab.runs.report.results import find, read
+from convlab.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "results.ipynb"
@@ -76,7 +77,8 @@ def digits_data() -> Any:
 
 
 def test_a_confusion_counted_by_hand() -> None:
-    run = Run("r", Path(), {"test": {"num_images": 4}, "per_class": {"a": {}, "b": {}, "c": {}}})
+    run = Run(Path())
+    vars(run)["metrics"] = {"test": {"num_images": 4}, "per_class": {"a": {}, "b": {}, "c": {}}}
     run.__dict__["predictions"] = (
         np.array([0, 1, 1, 2]),
         np.array([[0.9, 0.1, 0], [0.1, 0.9, 0], [0.2, 0.1, 0.7], [0.1, 0.2, 0.7]], np.float32),
@@ -87,4 +89,6 @@ def test_a_confusion_counted_by_hand() -> None:
 
 
 def test_without_predictions_there_is_no_confusion(tmp_path: Path) -> None:
-    assert Run("r", tmp_path, {"per_class": {"a": {}}}).confusion is None
+    run = Run(tmp_path)
+    vars(run)["metrics"] = {"test": {"num_images": 4}, "per_class": {"a": {}}}
+    assert run.confusion is None

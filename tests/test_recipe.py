@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from convlab.base import config
 from convlab.data import idx
-from convlab.runs import run as runs
+from convlab.models import saved
+from convlab.runs import model_file
 from convlab.training.train import train
 
 STEPS = 100
@@ -99,7 +100,7 @@ def test_a_hundred_steps_are_those_of_a_plain_loop(project, digits, capsys):
 
     losses, rates, weights, average = plain_loop(*digits, seed=3)
     for kind, expected in (("raw", weights), ("averaged", average)):
-        found = runs.load_model(run_dir / "model", kind)
+        found = saved.load(run_dir / "model", kind)
         for parameter, tensor in zip(found.parameters(), expected, strict=True):
             torch.testing.assert_close(parameter.detach(), tensor, atol=1e-5, rtol=0)
 
@@ -144,7 +145,7 @@ def test_a_longer_training_goes_on_as_if_it_had_never_stopped(project, stop):
     for run_dir in (project / "runs" / "once", project / "runs" / "twice"):
         with (run_dir / "history.csv").open() as file:
             histories.append([(row["step"], row["val/loss"]) for row in csv.DictReader(file)])
-    once, twice = (runs.read_card(project / "runs" / name / "model") for name in ("once", "twice"))
+    once, twice = (model_file.read(project / "runs" / name / "model") for name in ("once", "twice"))
     assert once["weights"] == twice["weights"]
     assert histories[0] == histories[1]
     assert [step for step, _ in histories[0]] == ["10", "20", "25"]

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from convlab.cli.commands import train
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.tracking import runs as tracking
 
 KNOWN = (  # of MLflow itself

@@ -16,10 +16,11 @@ from convlab.base.errors import ConvlabError
 from convlab.cli.commands import train
 from convlab.data.batches import Batches
 from convlab.features.backbone import Backbone
+from convlab.models import saved
 from convlab.models.finetuned import Finetuned, is_block, parts_in_order
 from convlab.models.heads import LinearHead
 from convlab.models.initialization import pretrained
-from convlab.runs import run as runs
+from convlab.runs import model_file
 from convlab.training.classifier import Classifier
 from convlab.training.evaluation import evaluate
 
@@ -253,14 +254,14 @@ class TestPretrained:
         words += ["+backbone.options.zero_init_last=false", "optimizer.lr=0.01", "trainer.max_epochs=20"]
         assert train.run(words) == 0
         run_dir = project / "runs" / "tuned"
-        card = runs.read_card(run_dir / "model")
+        found = model_file.read(run_dir / "model")
         lineage = json.loads((run_dir / "run.json").read_text())["lineage"]
-        assert card["lineage"]["backbone_hash"] == provenance.file_hash(project / weights)
+        assert found.lineage["backbone_hash"] == provenance.file_hash(project / weights)
         assert lineage["substitutes"] == ["small.safetensors: made up"]
         (project / weights).unlink()
         metrics = evaluate(run_dir)
         assert metrics["test"]["acc"] > 0.8  # of 35 patches; half of them by guessing
-        network = runs.load_model(run_dir / "model")
+        network = saved.load(run_dir / "model")
         start = Backbone("b", SMALL, seed=7, options=OPTIONS).model.state_dict()
         tuned = network.backbone.state_dict()
         same = {name for name in start if torch.equal(tuned[name], start[name].half().to(tuned[name].dtype))}

@@ -12,11 +12,11 @@ from torch import nn
 from convlab.base import config
 from convlab.base.errors import ConvlabError
 from convlab.data.preprocessing import Preprocessing
+from convlab.models import saved
 from convlab.models.connection_table import C3_TABLE
 from convlab.models.digit_bitmaps import DIGIT_CODES, HEIGHT, WIDTH
 from convlab.models.lenet5_1998 import LeNet5As1998, RadialBasis, ScaledTanh, Subsampling, TableConv2d
 from convlab.models.map_criterion import MAPCriterion
-from convlab.runs import run as runs
 from convlab.training.evaluation import evaluate
 from convlab.training.train import train
 
@@ -246,7 +246,7 @@ def test_learns_is_saved_and_read_back(project):
     metrics = json.loads((run_dir / "metrics.json").read_text())
     assert metrics["num_parameters"] == 60_000
     assert metrics["test"]["acc"] > 0.93
-    network = runs.load_model(run_dir / "model")
+    network = saved.load(run_dir / "model")
     torch.testing.assert_close(network.output.codes, torch.tensor(DIGIT_CODES, dtype=torch.float32))
-    (saved,) = (run_dir / "model").glob("*.safetensors")
-    assert sum(value.numel() for value in load_file(saved).values()) == 60_000  # the codes are not in it
+    (weights,) = (run_dir / "model").glob("*.safetensors")
+    assert sum(value.numel() for value in load_file(weights).values()) == 60_000  # the codes are not in it

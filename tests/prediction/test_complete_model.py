@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from sample_runs import copy_runs
 
 from convlab.base.errors import ConvlabError
 from convlab.prediction import complete_model
-from convlab.runs import run as runs
+from convlab.runs import model_file
+from convlab.runs.run import Run
 
 ELSEWHERE = """
 import json, sys
@@ -39,7 +41,7 @@ class TestMoved:
         """The head's complete model, alone in an empty folder."""
         copy_runs(trained, project, "head")
         (project / "features").symlink_to(trained / "features")
-        complete_model.write(project / "runs" / "head", tmp_path / "elsewhere" / "model")
+        complete_model.write(Run(project / "runs" / "head"), tmp_path / "elsewhere" / "model")
         return tmp_path / "elsewhere" / "model"
 
     def test_it_predicts_without_the_project(self, project, directory):
@@ -76,21 +78,21 @@ class TestMoved:
 
 def test_a_server_does_not_keep_what_fine_tuning_cached(project, trained, tmp_path):
     copy_runs(trained, project, "finetuned")
-    assert complete_model_of(project, "finetuned", tmp_path)["model"]["cache_gib"] == 0
-    assert runs.read_card(project / "runs" / "finetuned" / "model")["model"]["cache_gib"] == 0.1
+    assert complete_model_of(project, "finetuned", tmp_path).model["cache_gib"] == 0
+    assert model_file.read(project / "runs" / "finetuned" / "model").model["cache_gib"] == 0.1
 
 
 def complete_model_of(project, name, tmp_path):
-    complete_model.write(project / "runs" / name, tmp_path / "model")
-    return runs.read_card(tmp_path / "model")
+    complete_model.write(Run(project / "runs" / name), tmp_path / "model")
+    return model_file.read(tmp_path / "model")
 
 
 def test_the_average_travels_without_the_raw_weights(project, trained, tmp_path):
     copy_runs(trained, project, "lenet5")
     model = project / "runs" / "lenet5" / "model"
-    card = runs.read_card(model)
+    found = model_file.read(model)
     shutil.copy(model / "raw.safetensors", model / "averaged.safetensors")
-    card["weights"]["averaged"] = card["weights"]["raw"]
-    runs.write_json(model / "model.json", card | {"selected": "averaged"})
-    assert list(complete_model_of(project, "lenet5", tmp_path)["weights"]) == ["averaged"]
+    weights = {"raw": found.weights["raw"], "averaged": found.weights["raw"]}
+    replace(found, weights=weights, selected="averaged").write(model)
+    assert list(complete_model_of(project, "lenet5", tmp_path).weights) == ["averaged"]
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.json", "averaged.safetensors"}

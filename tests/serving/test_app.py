@@ -11,7 +11,7 @@ import requests
 from PIL import Image
 
 from convlab import __version__
-from convlab.runs import run as runs
+from convlab.runs import model_file
 
 PNG = {"Content-Type": "image/png"}
 
@@ -59,15 +59,15 @@ def test_fifty_clients_at_once_are_all_answered_right_in_batches(server, digits,
 
 
 def test_version_says_which_model_answers(server, trained):
-    card = runs.read_card(trained / "runs" / "lenet5" / "model")
+    model = model_file.read(trained / "runs" / "lenet5" / "model")
     assert requests.get(f"{server.url}/version", timeout=10).json() == {
         "convlab": __version__,
         "model": "lenet5",
         "num_classes": 10,
         "run": "lenet5",
         "data": "digits",
-        "data_hash": card["lineage"]["data_hash"],
-        "weights_hash": card["weights"][card["selected"]],
+        "data_hash": model.lineage["data_hash"],
+        "weights_hash": model.weights_hash,
     }
 
 
@@ -83,7 +83,7 @@ def test_what_the_network_saw(server, trained, digits, expected):
     titles = [picture["title"] for picture in answer["pictures"]]
     assert titles == ["The network's input", "Grad-CAM", "Deconvolutional network", "The same, map by map"]
     seen = decoded(answer["pictures"][0]["image"])
-    pad = runs.read_card(trained / "runs" / "lenet5" / "model")["preprocessing"]["pad"]
+    pad = model_file.read(trained / "runs" / "lenet5" / "model").preprocessing["pad"]
     digit = np.asarray(Image.open(io.BytesIO(digits[3])))
     assert np.array_equal(seen, np.pad(digit, pad))
 

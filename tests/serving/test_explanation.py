@@ -14,6 +14,7 @@ from convlab.explain.explanation import explain
 from convlab.models.fully_connected import FullyConnected
 from convlab.prediction import network_predictor
 from convlab.prediction.network_predictor import NetworkPredictor
+from convlab.runs.run import Run
 from convlab.serving.served import Served
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -24,7 +25,7 @@ def test_photos(trained, monkeypatch, name):
     monkeypatch.setenv("CONVLAB_PROJECT", str(trained))
     monkeypatch.chdir(trained)
     photo = next((trained / "data" / "patches" / "china").iterdir()).read_bytes()
-    predictor = network_predictor.of_run(trained / "runs" / name)
+    predictor = network_predictor.of_run(Run(trained / "runs" / name))
     row = dict(zip(predictor.classes, predictor([photo])[0].tolist(), strict=True))
     model = Served(name)
     with running(lambda: model) as url:

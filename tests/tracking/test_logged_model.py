@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sample_runs import copy_runs
 
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.tracking import logged_model
 from convlab.tracking import runs as tracking
 

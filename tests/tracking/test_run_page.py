@@ -3,7 +3,7 @@
 import json
 
 from convlab.base import config
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.tracking.run_page import note, parameters
 
 
@@ -39,7 +39,7 @@ def test_parameters_are_the_settings_that_runs_differ_in(project):
 def test_a_note_says_the_result_the_data_and_how_to_repeat_it(tmp_path):
     directory = tmp_path / "one"
     lineage = {"data_hash": "0123456789abcdef", "substitutes": ["a.zip is a subset of 9 images"]}
-    card = {"format": 1, "epoch": 7, "selected": "averaged", "lineage": lineage}
+    card = {"format": 1, "model": {}, "epoch": 7, "selected": "averaged", "lineage": lineage}
     (directory / "model").mkdir(parents=True)
     (directory / "model" / "model.json").write_text(json.dumps(card))
     settings = {"name": "one", "data": {"name": "toys", "module": {"dir": "data/toys"}}}

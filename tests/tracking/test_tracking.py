@@ -14,7 +14,7 @@ import zlib
 import pytest
 
 from convlab.base import config
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.tracking import runs as tracking
 from convlab.training.evaluation import evaluate
 from convlab.training.train import train

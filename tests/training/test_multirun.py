@@ -4,7 +4,7 @@ import json
 import sqlite3
 
 from convlab.base import config
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.training import multirun
 
 QUICK = ["experiment=digits_fully_connected", "trainer.max_epochs=1", "model.hidden=8"]

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from convlab.base import config
 from convlab.base.errors import ConvlabError
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.training.evaluation import evaluate
 from convlab.training.train import train
 
@@ -189,7 +189,7 @@ def test_never_starts_anew(settings, project, capsys):
     ("override", "message"),
     [
         ("resume=latest", r"there is no .*last\.ckpt to go on from"),
-        ("resume=maybe", "resume=maybe: choose auto, latest or never"),
+        ("resume=maybe", "resume=maybe: expected .auto., .latest. or .never."),
         ("model.num_classes=7", "num_classes=7, but the data has 10 classes"),
         ("model.num_inputs=100", r"does not accept inputs of shape \(1, 28, 28\)"),
         ("batch_size=0", "batch_size=0: expected at least 1"),

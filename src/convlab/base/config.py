@@ -1,76 +1,65 @@
 """Compose the project's Hydra configuration, with errors that say what was probably meant."""
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from convlab.base import overriding
+from convlab.base import settings as typed
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
+from convlab.base.suggestions import near
+from convlab.base.trees import first_names, present_names
 
 # Choices of when, where and how often: they don't change what is learned.
-_VOLATILE = ("name", "resume", "sweep", "search", "logger", "evaluate")
+_VOLATILE = ("name", "resume", "sweep", "search", "logger", "evaluate", "report", "visualize")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A composed training: its plain settings, and the directory that hydra.run.dir gives it."""
+
+    settings: dict[str, Any]
+    directory: Path
 
 
 def compose(config_name: str, overrides: list[str]) -> DictConfig:
     """The resolved configuration that `conf/<config_name>.yaml` and `overrides` make.
 
-    Raises ConvlabError for an unknown key or choice, with the near matches.
+    Raises ConvlabError for an unknown key or choice, with the near matches, and for a value of the wrong
+    type, with what is expected.
     """
-    parsed = parse_overrides(overrides)
-    _check_groups(parsed)
-    try:
-        config = _compose(config_name, overrides)
-        HydraConfig.instance().set_config(config)  # for ${hydra:...}
-        with open_dict(config):
-            del config["hydra"]
-        OmegaConf.resolve(config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise _explained(error, config_name, parsed) from None
-    finally:
-        HydraConfig.instance().cfg = None
+    config, _ = _checked(config_name, overrides)
     return config
+
+
+def job(overrides: list[str]) -> Job:
+    """What `convlab train` runs with `overrides`; raises ConvlabError as `compose` does."""
+    config, own = _checked("train", overrides)
+    return Job(plain(config), Path(own.run.dir).absolute())
 
 
 def check(config_name: str, overrides: list[str]) -> None:
     """Raise what `compose` would for any job of a sweep: each value of each swept override is tried."""
-    parsed = parse_overrides(overrides)
-    _check_groups(parsed)
-    first = [first_value(override) for override in parsed]
-    if not any(override.is_sweep_override() for override in parsed):
-        compose(config_name, overrides)
-        return
+    parsed = overriding.parse(overrides)
+    first = [overriding.first_value(override) for override in parsed]
     for position, override in enumerate(parsed):
         if override.is_sweep_override() and override.key_or_group in groups():
-            for value in override.sweep_string_iterator():
+            for value in overriding.values(override):
                 jobs = [*first[:position], f"{override.key_or_group}={value}", *first[position + 1 :]]
                 compose(config_name, jobs)
     compose(config_name, first)
-
-
-def parse_overrides(overrides: Iterable[str]) -> list[Override]:
-    """Hydra's own parse of `key=value` words; raises ConvlabError for a word that is not one."""
-    parsed = []
-    for word in overrides:
-        try:
-            parsed.append(OverridesParser.create().parse_override(word))
-        except HydraException:
-            raise ConvlabError(
-                f"'{word}' is not an override. Write key=value, for instance "
-                "experiment=lenet or trainer.max_epochs=3."
-            ) from None
-    return parsed
 
 
 def groups() -> dict[str, list[str]]:
@@ -85,25 +74,56 @@ def groups() -> dict[str, list[str]]:
 
 def config_hash(config: dict[str, Any]) -> str:
     """sha256 over what decides the result."""
-    return hashlib.sha256(json.dumps(lasting(config), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(first_names(lasting(config)), sort_keys=True).encode()).hexdigest()
 
 
 def lasting(config: dict[str, Any]) -> dict[str, Any]:
-    """What decides the result: `config` less its name, tracking and resume choices."""
-    return {key: value for key, value in config.items() if key not in _VOLATILE}
+    """What decides the result: `config` less its name, tracking and resume choices, and no callbacks."""
+    kept = {key: value for key, value in config.items() if key not in _VOLATILE}
+    return kept if kept.get("callbacks") else {key: kept[key] for key in kept if key != "callbacks"}
 
 
-def own_words(words: list[str], names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Take a verb's own `name=value` words out of its overrides; the last of a name counts."""
-    parts = {word: word.partition("=") for word in words}
-    own = {name: value for name, _, value in parts.values() if name in set(names)}
-    return own, [word for word, (name, _, _) in parts.items() if name not in own]
+def plain(config: DictConfig) -> dict[str, Any]:
+    """`config` as plain dicts and lists, without the download sources, which training does not read."""
+    tree: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    for part in ("data", "backbone"):
+        if isinstance(tree.get(part), dict):
+            tree[part].pop("sources", None)
+    return dict(present_names(tree))
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'a' or 'b'?` for the closest of `known`, or the empty string."""
-    matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.75)
-    return f"Did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
+def save(config: dict[str, Any], path: Path) -> None:
+    """Write `config` as YAML."""
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+
+
+def _checked(config_name: str, overrides: list[str]) -> tuple[DictConfig, Any]:
+    """The resolved configuration, and Hydra's own part of it."""
+    parsed = overriding.parse(overrides)
+    _check_groups(parsed)
+    try:
+        config = _compose(config_name, overrides)
+        HydraConfig.instance().set_config(config)  # for ${hydra:...}
+        own = OmegaConf.create(OmegaConf.to_container(config.hydra, throw_on_missing=False))
+        own.run.dir = config.hydra.run.dir
+        with open_dict(config):
+            del config["hydra"]
+        OmegaConf.resolve(config)
+        _name_as_text(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explained(error, config_name, parsed) from None
+    finally:
+        HydraConfig.instance().cfg = None
+    _check_kinds(parsed, config, own.runtime.choices)
+    typed.check(config_name, OmegaConf.to_container(config))  # type: ignore[arg-type]
+    return config, own
+
+
+def _name_as_text(config: DictConfig) -> None:
+    """`name=2026` is a name, not a number."""
+    for section in (config, config.get("data")):
+        if OmegaConf.is_dict(section) and isinstance(section.get("name"), int | float):
+            section["name"] = str(section["name"])
 
 
 def _compose(config_name: str, overrides: list[str]) -> DictConfig:
@@ -112,30 +132,34 @@ def _compose(config_name: str, overrides: list[str]) -> DictConfig:
         return hydra.compose(config_name, overrides, return_hydra_config=True)
 
 
-def first_value(override: Override) -> str:
-    """`override` as a word, cut to the first value if it sweeps over several."""
-    if not override.is_sweep_override():
-        return str(override.input_line)
-    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
-
-
 def _check_groups(parsed: list[Override]) -> None:
     known = groups()
     for override in parsed:
         group = override.key_or_group
         if group not in known or override.is_delete():
             continue
-        values = (
-            [str(value) for value in override.sweep_string_iterator()]
-            if override.is_sweep_override()
-            else [str(override.get_value_element_as_str())]
-        )
-        for value in values:
+        for value in overriding.values(override):
             if value != "null" and value not in known[group]:
                 raise ConvlabError(
                     f"there is no {group} '{value}'. {near(value, known[group])} "
                     f"Choices in conf/{group}/: {', '.join(known[group])}."
                 )
+
+
+def _check_kinds(parsed: list[Override], config: DictConfig, choices: DictConfig) -> None:
+    """A part's number stays a number: `optimizer.lr=abc` is refused by what the part's own file has there."""
+    for override in parsed:
+        group, _, inner = override.key_or_group.partition(".")
+        choice = choices.get(group)
+        path = project_dir() / "conf" / group / f"{choice}.yaml"
+        if not inner or override.is_delete() or not path.is_file():
+            continue
+        usual: Any = yaml.safe_load(path.read_text())
+        for name in inner.split("."):
+            usual = usual.get(name) if isinstance(usual, dict) else None
+        value = OmegaConf.select(config, override.key_or_group)
+        value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        typed.check_kind(override.key_or_group, value, usual)
 
 
 def _explained(error: Exception, config_name: str, parsed: list[Override]) -> ConvlabError:
@@ -162,24 +186,10 @@ def _dotted(tree: Any, prefix: str = "") -> list[str]:
     return keys
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """`config` as plain dicts and lists, without the download sources, which training does not read."""
-    tree: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    for part in ("data", "backbone"):
-        if isinstance(tree.get(part), dict):
-            tree[part].pop("sources", None)
-    return tree
-
-
-def save(config: dict[str, Any], path: Path) -> None:
-    """Write `config` as YAML."""
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
-
-
 def _job_name(experiment: str, swept: str) -> str:
     """A sweep job's name, fit for a directory: `lenet`, `seed=1,a=2` -> `lenet_seed-1_a-2`."""
-    words = [experiment, *swept.split(",")] if swept else [experiment]
-    return "_".join(re.sub(r"[^\w.+-]+", "-", word) for word in words)
+    parts = [experiment, *swept.split(",")] if swept else [experiment]
+    return "_".join(re.sub(r"[^\w.+-]+", "-", part) for part in parts)
 
 
 OmegaConf.register_new_resolver("convlab.job_name", _job_name, replace=True)

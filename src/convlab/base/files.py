@@ -1,10 +1,12 @@
 """A file is there whole, or it isn't there."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
+from typing import Any
 
 from convlab.base.errors import ConvlabError
 
@@ -33,6 +35,12 @@ def atomic_file(path: Path) -> Iterator[BufferedRandom]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content`, indented, so that a reader finds either the old file or the whole new one."""
+    with atomic_file(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def clear_partials(folder: Path) -> None:

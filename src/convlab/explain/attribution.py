@@ -6,13 +6,10 @@ average pooling and batch norm are as good as a chain. All explain a logit, the 
 
 import copy
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
 from captum.attr import GuidedBackprop, IntegratedGradients, LayerAttribution, LayerGradCam
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor, nn
 
@@ -23,9 +20,10 @@ from convlab.data.photos import SPLITS
 from convlab.explain.pictures import Pictures, log, rounded
 from convlab.figures import attribution as attribution_figure
 from convlab.figures.plots import worst_mistakes
+from convlab.models import saved
 from convlab.models.finetuned import parts_in_order
 from convlab.prediction import network_predictor
-from convlab.runs import run as runs
+from convlab.runs.run import Run
 from convlab.training.evaluation import predict
 
 GAP = 0.1  # of the largest rise: more is reported
@@ -107,19 +105,18 @@ def _asking(images: Tensor) -> Tensor:
     return images.detach().clone().requires_grad_()
 
 
-def visualize_attribution(run_dir: Path, settings: dict[str, Any]) -> None:
+def visualize_attribution(run: Run, settings: dict[str, Any]) -> None:
     """Write `visualize/attribution.png` and `visualize.json` of a run, and add them to its MLflow record.
 
     settings: of conf/visualize.yaml `split`, and `attribution` with `images` (the first of so many classes;
     the network's worst mistake comes above) and `steps` of the integrated gradients.
     """
     options = settings["attribution"]
-    config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))  # type: ignore[assignment]
-    data: LabelledData = instantiate(config["data"]["module"], _convert_="all")
+    data = run.data_module()
     if settings["split"] not in SPLITS:
         raise ConvlabError(f"split={settings['split']}: choose {', '.join(SPLITS)}.")
-    logits, labels = predict(runs.load_model(run_dir / "model"), data.batches(settings["split"]))
-    network = network_predictor.of_run(run_dir).network
+    logits, labels = predict(saved.load(run.model_dir), data.batches(settings["split"]))
+    network = network_predictor.of_run(run).network
     chosen = _chosen(logits.softmax(1).numpy(), labels.numpy(), options["images"])
     explained = []
     with progress("attribution", len(chosen)) as advance:
@@ -128,12 +125,12 @@ def visualize_attribution(run_dir: Path, settings: dict[str, Any]) -> None:
             explained.append(_explain(network, data, image, int(labels[index]), options["steps"]))
             advance(1)
     _warn_of_few_steps([numbers for _, numbers in explained], options["steps"])
-    pictures, card = Pictures(), runs.read_card(run_dir / "model")
-    title = f"{run_dir.name}: where the decision comes from ({settings['split']} photos)"
+    pictures, model = Pictures(), run.model_file
+    title = f"{run.name}: where the decision comes from ({settings['split']} photos)"
     figure = attribution_figure.attribution([row for row, _ in explained], title)
     pictures.add("attribution.png", figure, "What decided: Grad-CAM, guided Grad-CAM, integrated gradients")
     pictures.record |= {
-        "network": card["model"]["_target_"].rsplit(".", 1)[-1],
+        "network": model.network_name,
         "split": settings["split"],
         "num_images": len(labels),
         "attribution": {
@@ -143,12 +140,13 @@ def visualize_attribution(run_dir: Path, settings: dict[str, Any]) -> None:
                 {"image": index} | numbers for index, (_, numbers) in zip(chosen, explained, strict=True)
             ],
         },
-        "data": config["data"]["name"],
-        "weights": card["weights"][card["selected"]],
+        "data": run.config["data"]["name"],
+        "weights": model.weights_hash,
     }
-    pictures.write(run_dir / "visualize")
-    log(run_dir, run_dir / "visualize")
-    console.print(f"{run_dir / 'visualize'}: attribution.png", markup=False)
+    directory = run.directory / "visualize"
+    pictures.write(directory)
+    log(run.directory, directory)
+    console.print(f"{directory}: attribution.png", markup=False)
 
 
 def _warn_of_few_steps(explained: list[dict[str, Any]], steps: int) -> None:

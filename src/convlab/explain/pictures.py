@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from convlab.base.console import console
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 
 FORMAT = 1
 

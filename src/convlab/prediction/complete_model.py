@@ -11,6 +11,7 @@ import hashlib
 import shutil
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +22,31 @@ from convlab import __version__
 from convlab.base.errors import ConvlabError
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.backbone import Backbone
+from convlab.models import saved
 from convlab.prediction import onnx_predictor
 from convlab.prediction.network_predictor import NetworkPredictor, of_run
 from convlab.prediction.predictor import Photo
-from convlab.runs import run as runs
+from convlab.runs import model_file
+from convlab.runs.run import Run
 
 BACKBONE = "backbone.safetensors"
 
 
-def write(run_dir: Path, directory: Path) -> None:
+def write(run: Run, directory: Path) -> None:
     """Make `directory` from a run's model; raises ConvlabError as `network_predictor.of_run` does."""
-    network = of_run(run_dir).network
-    card = runs.read_card(run_dir / "model")
-    kind = card["selected"]
+    network = of_run(run).network
+    found = run.model_file
+    kind, model, backbone = found.selected, found.model, found.backbone
     directory.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run_dir / "model" / f"{kind}.safetensors", directory)
-    if len(card["input_shape"]) == 1:
+    shutil.copy(run.model_dir / f"{kind}.safetensors", directory)
+    if found.takes_vectors:
         weights = save(network.get_submodule("backbone").state_dict())
         (directory / BACKBONE).write_bytes(weights)
-        card["backbone"] |= {"weights": BACKBONE, "sha256": hashlib.sha256(weights).hexdigest()}
-    if "cache_gib" in card["model"]:
-        card["model"]["cache_gib"] = 0.0  # of the images trained on; a server would fill it with others
-    card |= {"weights": {kind: card["weights"][kind]}, "convlab_version": __version__}
-    runs.write_json(directory / "model.json", card)
+        backbone = {**(backbone or {}), "weights": BACKBONE, "sha256": hashlib.sha256(weights).hexdigest()}
+    if "cache_gib" in model:
+        model = {**model, "cache_gib": 0.0}  # of the images trained on; a server would fill it with others
+    kept = {kind: found.weights[kind]}
+    replace(found, model=model, backbone=backbone, weights=kept, convlab_version=__version__).write(directory)
 
 
 def add_onnx(directory: Path, images: Iterable[Photo]) -> float:
@@ -54,19 +57,18 @@ def add_onnx(directory: Path, images: Iterable[Photo]) -> float:
     from convlab.prediction.export import checked
     from convlab.prediction.export.formats import FORMATS
 
-    card, path = runs.read_card(directory), directory / onnx_predictor.FILE
-    difference = checked.export(load(directory), card["name"], FORMATS["onnx"], path, images)
+    model, path = model_file.read(directory), directory / onnx_predictor.FILE
+    difference = checked.export(load(directory), model.name, FORMATS["onnx"], path, images)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    runs.write_json(directory / "model.json", card | {"onnx_sha256": digest})
+    replace(model, onnx_sha256=digest).write(directory)
     return difference
 
 
 def copy(directory: Path, target: Path) -> None:
     """Put the complete model in `directory`, and nothing else that is there, into `target`."""
-    card = runs.read_card(directory)
-    files = [f"{kind}.safetensors" for kind in card["weights"]]
-    files += [BACKBONE] if len(card["input_shape"]) == 1 else []
-    files += [onnx_predictor.FILE] if "onnx_sha256" in card else []
+    model = model_file.read(directory)
+    files = [*model.weight_files, *([BACKBONE] if model.takes_vectors else [])]
+    files += [onnx_predictor.FILE] if model.onnx_sha256 else []
     target.mkdir(parents=True, exist_ok=True)
     for name in [*files, "model.json"]:
         shutil.copy(directory / name, target)
@@ -74,12 +76,12 @@ def copy(directory: Path, target: Path) -> None:
 
 def load(directory: Path) -> NetworkPredictor:
     """The network in `directory`; raises ConvlabError if a file is missing or was altered."""
-    card = runs.read_card(directory)
-    network = runs.load_model(directory)
-    if len(card["input_shape"]) == 1:
-        backbone = _backbone(directory, card["backbone"])
+    model = model_file.read(directory)
+    network = saved.load(directory)
+    if model.takes_vectors and model.backbone:
+        backbone = _backbone(directory, model.backbone)
         network = nn.Sequential(OrderedDict(backbone=backbone.model, head=network))
-    return NetworkPredictor(Preprocessing.from_dict(card["preprocessing"]), card["classes"], network.eval())
+    return NetworkPredictor(Preprocessing.from_dict(model.preprocessing), model.classes, network.eval())
 
 
 def _backbone(directory: Path, settings: dict[str, Any]) -> Backbone:

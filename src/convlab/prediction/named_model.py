@@ -15,7 +15,7 @@ from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
 from convlab.prediction.predictor import Predictor
 from convlab.runs import champions
-from convlab.runs import run as runs
+from convlab.runs.run import Run
 
 if TYPE_CHECKING:
     from convlab.prediction.network_predictor import NetworkPredictor
@@ -31,10 +31,10 @@ def load(name: str) -> "NetworkPredictor":
         from convlab.prediction import complete_model
 
         return complete_model.load(directory)
-    if (run_dir := run(name)) is not None:
+    if (found := run(name)) is not None:
         from convlab.prediction.network_predictor import of_run
 
-        return of_run(run_dir)
+        return of_run(found)
     from convlab.base import config
     from convlab.prediction.network_predictor import of_backbone
 
@@ -84,8 +84,8 @@ def complete(name: str) -> Path | None:
     return Path(name) if (Path(name) / "model.json").is_file() else None
 
 
-def run(name: str) -> Path | None:
-    """The directory of the run that `name` means; None if it means a backbone.
+def run(name: str) -> Run | None:
+    """The run that `name` means; None if it means a backbone.
 
     Raises ConvlabError, listing both, if it means neither.
     """
@@ -94,6 +94,6 @@ def run(name: str) -> Path | None:
     if name in backbones:
         return None
     try:
-        return runs.run_dir(name)
+        return Run.find(name)
     except ConvlabError as error:
         raise ConvlabError(f"--model {name}: {error} Backbones: {', '.join(backbones)}.") from None

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,10 @@ from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.backbone import Backbone
+from convlab.models import saved
 from convlab.models.finetuned import Finetuned
 from convlab.prediction.predictor import Predictor
-from convlab.runs import run as runs
+from convlab.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,27 @@ class NetworkPredictor(Predictor):
         return found
 
 
-def of_run(run_dir: Path) -> NetworkPredictor:
+def of_run(run: Run) -> NetworkPredictor:
     """A run's network; for one on bottleneck vectors, its backbone (`backbone`) and itself (`head`) on it.
 
     Raises ConvlabError if the backbone's weights are not those that the vectors were computed with.
     """
-    card = runs.read_card(run_dir / "model")
-    network = runs.load_model(run_dir / "model")
+    model = run.model_file
+    network = saved.load(run.model_dir)
     if isinstance(network, Finetuned):
         network.stop_caching()
-    preprocessing = Preprocessing.from_dict(card["preprocessing"])
-    if len(card["input_shape"]) == 1:
-        backbone = backbone_of(card["backbone"])
-        if backbone.weights_hash != card["lineage"]["backbone_hash"]:
-            expected, found = card["lineage"]["backbone_hash"][:8], backbone.weights_hash[:8]
+    preprocessing = Preprocessing.from_dict(model.preprocessing)
+    if model.takes_vectors and model.backbone:
+        backbone = backbone_of(model.backbone)
+        if backbone.weights_hash != model.lineage["backbone_hash"]:
+            expected, found = model.lineage["backbone_hash"][:8], backbone.weights_hash[:8]
             raise ConvlabError(
-                f"{run_dir.name} was trained on vectors of other weights than {backbone.weights}: their "
+                f"{run.name} was trained on vectors of other weights than {backbone.weights}: their "
                 f"sha256 begins with {expected}, not {found}. Fetch those, or give `convlab features` and "
                 "`convlab train` again."
             )
         network = nn.Sequential(OrderedDict(backbone=backbone.model, head=network))
-    return NetworkPredictor(preprocessing, card["classes"], network.eval())
+    return NetworkPredictor(preprocessing, model.classes, network.eval())
 
 
 def of_backbone(settings: dict[str, Any]) -> NetworkPredictor:

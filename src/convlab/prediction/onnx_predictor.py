@@ -5,12 +5,10 @@ float32 n k. Its metadata hold what else is needed: `classes` and `preprocessing
 `name`. Imports no torch.
 """
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from convlab.base.errors import ConvlabError
 from convlab.data.preprocessing import Preprocessing
 from convlab.prediction.predictor import Predictor
-from convlab.runs.run import read_card
+from convlab.runs import model_file
 
 FILE, INPUT, OUTPUT = "model.onnx", "pixels", "probabilities"
 
@@ -57,14 +55,9 @@ def load(source: Path | bytes) -> OnnxPredictor:
 
 def of_complete_model(directory: Path) -> OnnxPredictor | None:
     """The export beside a complete model's weights, if it has one; ConvlabError if it was altered."""
-    card: dict[str, Any] = read_card(directory)
+    expected = model_file.read(directory).onnx_sha256
     path = directory / FILE
-    if "onnx_sha256" not in card or not path.is_file():
-        return None
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != card["onnx_sha256"]:
-        raise ConvlabError(f"{path} differs from what model.json says was saved. Restore it, or delete it.")
-    return load(content)
+    return load(model_file.checked(path, expected)) if expected and path.is_file() else None
 
 
 def _num_threads() -> int:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from convlab.models import saved
 from convlab.prediction.pyfunc import table
-from convlab.runs import run as runs
+from convlab.runs import model_file
 
 
 class VectorClassifier:
@@ -28,4 +29,4 @@ class VectorClassifier:
 
 
 def _load_pyfunc(path: str) -> VectorClassifier:
-    return VectorClassifier(runs.load_model(Path(path)), runs.read_card(Path(path))["classes"])
+    return VectorClassifier(saved.load(Path(path)), model_file.read(Path(path)).classes)

@@ -12,7 +12,8 @@ from typing import Any
 from convlab.base import templates
 from convlab.base.errors import ConvlabError
 from convlab.promotion.gate import Condition
-from convlab.runs.report.results import Run
+from convlab.runs.model_file import ModelFile
+from convlab.runs.run import Run
 
 HASHES = ("config_hash", "data_hash", "backbone_hash", "weights_hash")
 SMALL = 1000  # test images: below, the card warns that an accuracy is rough
@@ -34,18 +35,18 @@ class Licences:
 
 
 def markdown(
-    run: Run, card: dict[str, Any], conditions: list[Condition], licences: Licences, chosen_from: int = 1
+    run: Run, model: ModelFile, conditions: list[Condition], licences: Licences, chosen_from: int = 1
 ) -> str:
     """The card of an evaluated `run` with predictions.
 
-    card: its model.json. chosen_from: of how many runs it is the most accurate on the test split.
+    model: its model.json. chosen_from: of how many runs it is the most accurate on the test split.
     """
     environment = templates.environment(Path(__file__).parent)
     environment.filters |= {"plain": _plain}
-    classes = _by_class(run, card["classes"])
+    classes = _by_class(run, model.classes)
     return environment.get_template("model_card.md.jinja").render(
         run=run,
-        card=card,
+        model=model,
         conditions=conditions,
         licences=licences,
         chosen_from=chosen_from,

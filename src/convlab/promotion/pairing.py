@@ -1,15 +1,13 @@
 """A candidate beside the champion, test image by test image."""
 
 import numpy as np
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 
 from convlab.base.errors import ConvlabError
-from convlab.data.labelled import LabelledData
 from convlab.prediction import complete_model
 from convlab.promotion.gate import Pairing
 from convlab.runs.champions import Champion
-from convlab.runs.report.results import Run, read, remedy
+from convlab.runs.run import Run
 
 
 def pair(champion: Champion, run: Run, labels: NDArray[np.int64], right: NDArray[np.bool_]) -> Pairing:
@@ -27,7 +25,7 @@ def pair(champion: Champion, run: Run, labels: NDArray[np.int64], right: NDArray
 
 def _evaluated(champion: Champion, run: Run, labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
     """What the champion got right when it was evaluated; None if that was on other data."""
-    (kept,) = read([champion.directory])
+    kept = Run(champion.directory)
     if kept.predictions is None or kept.lineage["data_hash"] != run.lineage["data_hash"]:
         return None
     own_labels, probabilities = kept.predictions
@@ -36,10 +34,10 @@ def _evaluated(champion: Champion, run: Run, labels: NDArray[np.int64]) -> NDArr
 
 def _predicted(champion: Champion, run: Run, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """What the champion gets right of the test images as they are now; classes are matched by name."""
-    data: LabelledData = instantiate(run.config["data"]["module"], _convert_="all")
+    data = run.data_module()
     if not np.array_equal(data.labels("test").numpy(), labels):
         raise ConvlabError(
-            f"{run.data} has other test images than when {run.name} was evaluated. {remedy(run.directory)}"
+            f"{run.data} has other test images than when {run.name} was evaluated. {run.remedy}"
         )
     predictor = complete_model.load(champion.directory)
     best = predictor(data.image("test", index) for index in range(len(labels))).argmax(1)

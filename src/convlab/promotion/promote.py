@@ -13,6 +13,7 @@ import yaml
 
 from convlab.base.console import warn
 from convlab.base.errors import ConvlabError
+from convlab.base.files import write_json
 from convlab.base.project import project_dir
 from convlab.prediction import complete_model
 from convlab.prediction.export.checked import images_of
@@ -23,10 +24,8 @@ from convlab.promotion.gate import Calibration, Condition, Gate, judge
 from convlab.promotion.latency import median_ms
 from convlab.promotion.pairing import pair
 from convlab.runs import champions
-from convlab.runs import run as runs
 from convlab.runs.champions import Champion
-from convlab.runs.report import results
-from convlab.runs.report.results import Run, remedy
+from convlab.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,17 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
     Raises ConvlabError, with nothing changed, if its evaluation is missing or not its model's, or if MLflow's
     registry can't be reached.
     """
-    card = runs.read_card(run.directory / "model")
+    model = run.model_file
     predictions = run.predictions
-    if predictions is None or run.lineage.get("weights_hash") != card["weights"][card["selected"]]:
-        raise ConvlabError(f"{run.name} has not been evaluated as it is now. {remedy(run.directory)}")
+    if predictions is None or run.lineage.get("weights_hash") != model.weights_hash:
+        raise ConvlabError(f"{run.name} has not been evaluated as it is now. {run.remedy}")
     labels, probabilities = predictions
     gate = Gate.of(_settings("gate.yaml"), run.data)
     with champions.changing(run.data) as staged:
         history = champions.history(run.data)
-        if history and results.read([history[-1].directory])[0].lineage == run.lineage:
+        if history and Run(history[-1].directory).lineage == run.lineage:
             return Outcome([], history[-1], _register(history[-1], history[-1].directory))
-        complete_model.write(run.directory, staged)
+        complete_model.write(run, staged)
         pairing = pair(history[-1], run, labels, probabilities.argmax(1) == labels) if history else None
         latency_ms = median_ms(complete_model.load(staged))
         calibration = Calibration(run.metric("test/ece"), error_by_chance(probabilities))
@@ -64,17 +63,17 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
         if not all(condition.passed for condition in conditions):
             return Outcome(conditions)
         try:
-            complete_model.add_onnx(staged, images_of(run.directory))
+            complete_model.add_onnx(staged, images_of(run))
         except NotExportable as error:
             warn(f"{error} Predictions by the champion start with torch instead, which takes longer")
         champion = champions.next_champion(run.data, run.name)
         for name in ("metrics.json", "predictions.npz"):
             shutil.copy(run.directory / name, staged)
-        runs.write_json(staged / "gate.json", [asdict(condition) for condition in conditions])
-        licences = model_card.Licences.of(_settings("licences.yaml"), run.data, card.get("backbone"))
-        text = model_card.markdown(run, card, conditions, licences, chosen_from)
+        write_json(staged / "gate.json", [asdict(condition) for condition in conditions])
+        licences = model_card.Licences.of(_settings("licences.yaml"), run.data, model.backbone)
+        text = model_card.markdown(run, model, conditions, licences, chosen_from)
         (staged / "README.md").write_text(text, encoding="utf-8")
-        registered = _register(champion, staged, runs.read_state(run.directory).get("mlflow"))
+        registered = _register(champion, staged, run.state.get("mlflow"))
         champions.advance(champion, staged)
     return Outcome(conditions, champion, registered)
 
@@ -98,7 +97,7 @@ def _register(champion: Champion, directory: Path, mlflow: dict[str, str] | None
     """Tell MLflow; `mlflow` is what run.json has noted of the run."""
     from convlab.tracking import registry  # imports MLflow, which takes seconds
 
-    (run,) = results.read([directory])
+    run = Run(directory)
     tags = {**run.lineage, "run": champion.run, "substitutes": "; ".join(run.substitutes) or "none"}
     noted = mlflow or {}
     return registry.set_champion(

@@ -1,175 +1,177 @@
-"""A run's directory: what it holds, and how a trained network is saved and loaded.
+"""A run's directory: what it holds, wherever one is read or written.
 
 runs/<name>/
   config.yaml             the resolved configuration
-  model/                  predicts on its own, also when moved to another machine
-    model.json            architecture, classes, input shape, preprocessing, lineage
-    raw.safetensors       weights as the optimizer left them
-    averaged.safetensors  their moving average, if the run kept one
-  history.csv             one row an epoch
+  model/                  predicts on its own, also when moved to another machine (models/saved.py)
+  history.csv             a row per epoch
   curves.png  confusion.png  mistakes.png
   metrics.json            the official test split, measured (written by `evaluate`)
   predictions.npz         labels n, probabilities n k of the test split
   visualize/              pictures of what the network learned, and visualize.json (written by `visualize`)
-  checkpoints/            best.ckpt and last.ckpt, for going on
+  checkpoints/            best.ckpt and last.ckpt, to resume from
   run.json                when, where and how far: the only file that differs between equal runs
+
+Reads without torch or Matplotlib: a table should take no longer than reading it.
 """
 
-import hashlib
 import json
-import os
-import subprocess
-from collections.abc import Iterator
+import math
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convlab.base.errors import ConvlabError
+from convlab.base.files import write_json
 from convlab.base.project import project_dir
+from convlab.base.trees import flat
+from convlab.runs import model_file, reading
+from convlab.runs.model_file import ModelFile
 
-if TYPE_CHECKING:  # torch is imported where weights are: a directory is looked at without it
-    from torch import Tensor, nn
-
-MODEL_FORMAT = 1
-_MODEL_PACKAGE = "convlab.models."
-
-
-def run_dir(name: str) -> Path:
-    """The directory of a run given by its name under `runs/` or by its path.
-
-    Raises ConvlabError, with the runs there are, when there is no such run.
-    """
-    for candidate in (project_dir() / "runs" / name, Path(name)):
-        if (candidate / "config.yaml").is_file():
-            return candidate
-    known = sorted(path.parent.name for path in (project_dir() / "runs").glob("*/config.yaml"))
-    raise ConvlabError(
-        f"there is no run '{name}'. Runs: {', '.join(known) or 'none yet'}. `convlab train` makes one."
-    )
+if TYPE_CHECKING:  # torch is imported where data is
+    from convlab.data.labelled import LabelledData
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` so that a reader finds either the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+@dataclass(frozen=True)
+class Run:
+    """One run by its directory. label: what tables call it; None: the directory's name."""
 
+    directory: Path
+    label: str | None = None
 
-def read_state(directory: Path) -> dict[str, Any]:
-    """`run.json`, or an empty dict where a run has not begun."""
-    path = directory / "run.json"
-    state: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return state
+    @classmethod
+    def find(cls, name: str) -> "Run":
+        """The run called `name` under `runs/`, or whose directory `name` is.
 
-
-def update_state(directory: Path, **facts: Any) -> None:
-    """Merge `facts` into `run.json`."""
-    write_json(directory / "run.json", read_state(directory) | facts)
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested settings, as in config.yaml, by their dotted paths; an empty part is a leaf."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        nested = isinstance(value, dict) and value
-        leaves |= flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return leaves
-
-
-def git_state() -> dict[str, Any]:
-    """`git_commit` (None outside a repository) and whether tracked files differ from it, `git_dirty`."""
-    commit = _git("rev-parse", "HEAD")
-    # dvc.lock changes while the pipeline runs: it says what came out, not what went in
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
-    return {"git_commit": commit or None, "git_dirty": bool(changes)}
-
-
-def save_model(
-    directory: Path, weights: "dict[str, dict[str, Tensor]]", description: dict[str, Any]
-) -> dict[str, Any]:
-    """Write `model/`: each of `weights` ("raw", "averaged") as safetensors, and `model.json` beside them.
-
-    Returns what `model.json` says: `description`, the files' sha256, and which weights predict
-    (`selected`: the average where there is one).
-    """
-    from safetensors.torch import save
-
-    directory.mkdir(parents=True, exist_ok=True)
-    hashes = {}
-    for kind, state in weights.items():
-        path = directory / f"{kind}.safetensors"
-        path.write_bytes(save({name: tensor.contiguous() for name, tensor in state.items()}))
-        hashes[kind] = hashlib.sha256(path.read_bytes()).hexdigest()
-    selected = "averaged" if "averaged" in weights else "raw"
-    card = {"format": MODEL_FORMAT, **description, "weights": hashes, "selected": selected}
-    write_json(directory / "model.json", card)
-    return card
-
-
-def read_card(directory: Path) -> dict[str, Any]:
-    """`model.json` of a saved model; raises ConvlabError when missing or of another format."""
-    path = directory / "model.json"
-    if not path.is_file():
-        raise ConvlabError(f"{path} is missing: training has not finished. `convlab train` goes on with it.")
-    card: dict[str, Any] = json.loads(path.read_text())
-    if card.get("format") != MODEL_FORMAT:
+        Raises ConvlabError, with the runs there are, when there is no such run.
+        """
+        for candidate in (project_dir() / "runs" / name, Path(name)):
+            if any((candidate / file).is_file() for file in ("config.yaml", "metrics.json")):
+                return cls(candidate)
         raise ConvlabError(
-            f"{path}: expected model format {MODEL_FORMAT}, found {card.get('format')}. "
-            "Train again, or use the convlab version that wrote it."
+            f"there is no run '{name}'. Runs: {', '.join(names()) or 'none yet'}. `convlab train` makes one."
         )
-    return card
+
+    @property
+    def name(self) -> str:
+        return self.label or self.directory.name
+
+    @property
+    def argument(self) -> str:
+        """What names the run on the command line: its name if under `runs/`, else its path from the root."""
+        directory, root = self.directory.resolve(), project_dir().resolve()
+        if directory.parent == root / "runs":
+            return directory.name
+        return str(directory.relative_to(root) if directory.is_relative_to(root) else directory)
+
+    @property
+    def remedy(self) -> str:
+        """The way out when a file of its evaluation is missing or broken, as a sentence."""
+        return f"`convlab evaluate {self.argument}` writes it."
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration in config.yaml; {} where there is no file."""
+        return reading.config(self.directory / "config.yaml")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The configuration's leaves by their dotted paths, as text."""
+        leaves = flat(self.config)
+        return {
+            name: leaf if isinstance(leaf, str) else json.dumps(leaf, default=str)
+            for name, leaf in leaves.items()
+        }
+
+    def data_module(self) -> "LabelledData":
+        """The data that the run was trained on, as its configuration has it."""
+        from convlab.base.parts import instantiate
+
+        if not self.config:
+            raise ConvlabError(f"{self.directory / 'config.yaml'} is missing. Train {self.name} again.")
+        data: LabelledData = instantiate(self.config["data"]["module"], "data.module")
+        return data
+
+    @property
+    def model_dir(self) -> Path:
+        return self.directory / "model"
+
+    @property
+    def model_file(self) -> ModelFile:
+        """What model/model.json says; raises ConvlabError where training has not finished."""
+        return model_file.read(self.model_dir)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """`run.json`, or an empty dict where a run has not begun."""
+        path = self.directory / "run.json"
+        state: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        return state
+
+    def update_state(self, **facts: Any) -> None:
+        """Merge `facts` into `run.json`."""
+        write_json(self.directory / "run.json", self.state | facts)
+
+    @property
+    def seconds(self) -> float | None:
+        """Training time, validation included; it differs between equal runs."""
+        seconds = self.state.get("seconds")
+        return None if seconds is None else float(seconds)
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """history.csv, a row per epoch, without the cells that are empty; [] where there is no file."""
+        return reading.history(self.directory / "history.csv")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """metrics.json; raises ConvlabError where it is missing or lacks what every table needs."""
+        return reading.metrics(self.directory / "metrics.json", self.remedy)
+
+    @property
+    def data(self) -> str:
+        """The data set's name."""
+        return str(self.metrics["data"])
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.metrics["per_class"])
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        return dict(self.metrics.get("lineage") or {})
+
+    @property
+    def substitutes(self) -> list[str]:
+        """Inputs that are not the published ones, each in words."""
+        return [str(words) for words in self.lineage.get("substitutes") or []]
+
+    def metric(self, name: str) -> float:
+        """A metric by its `section/key`; not a number where the run has none."""
+        section, key = name.split("/")
+        value = (self.metrics.get(section) or {}).get(key)
+        return math.nan if value is None else float(value)
+
+    @cached_property
+    def predictions(self) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+        """Labels n and probabilities n k of the test split, or None where predictions.npz is missing."""
+        expected = (self.metrics["test"]["num_images"], len(self.classes))
+        return reading.predictions(self.directory / "predictions.npz", expected, self.remedy)
+
+    @property
+    def confusion(self) -> NDArray[np.int64] | None:
+        """Counts k k of the test split, row: true class, column: predicted; None without predictions."""
+        if self.predictions is None:
+            return None
+        labels, probabilities = self.predictions
+        counts = np.zeros((len(self.classes), len(self.classes)), np.int64)
+        np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
+        return counts
 
 
-def load_model(directory: Path, weights: str | None = None) -> "nn.Module":
-    """The network saved in `directory`, in evaluation mode, with its "raw" or "averaged" weights.
-
-    `weights=None` takes the ones that `model.json` selects. Nothing in the files is executed: the
-    architecture must be one of convlab's own, the weights are safetensors. Raises ConvlabError when
-    they were altered since they were saved.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    card = read_card(directory)
-    kind = weights or card["selected"]
-    path = directory / f"{kind}.safetensors"
-    if kind not in card["weights"]:
-        raise ConvlabError(f"{directory} has no {kind} weights, only {', '.join(card['weights'])}.")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != card["weights"][kind]:
-        raise ConvlabError(f"{path} differs from what model.json says was saved. Train again or restore it.")
-    network = build_model(card["model"])
-    try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
-        raise ConvlabError(f"{path} does not fit the architecture in model.json: {error}") from None
-    return network.eval()
-
-
-def build_model(model: dict[str, Any]) -> "nn.Module":
-    """The network that a `conf/model/*.yaml` describes; only classes of `convlab.models` are accepted."""
-    from hydra.utils import instantiate
-
-    for target in _nested_targets({"_target_": None, **model}):
-        if not str(target).startswith(_MODEL_PACKAGE):
-            raise ConvlabError(f"model '{target}' is not one of convlab's own ({_MODEL_PACKAGE}*).")
-    network: nn.Module = instantiate(model, _convert_="all")
-    return network
-
-
-def _nested_targets(part: Any) -> Iterator[Any]:
-    """What Hydra would call to build `part`, at any depth."""
-    if isinstance(part, dict):
-        yield from (value for key, value in part.items() if key == "_target_")
-        part = list(part.values())
-    if isinstance(part, list | tuple):
-        for each in part:
-            yield from _nested_targets(each)
-
-
-def _git(*arguments: str) -> str:
-    try:
-        return subprocess.run(
-            ["git", *arguments], cwd=project_dir(), capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+def names() -> list[str]:
+    """The runs under `runs/`, in alphabetical order."""
+    return sorted(path.parent.name for path in (project_dir() / "runs").glob("*/config.yaml"))

@@ -4,16 +4,15 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from convlab.base.errors import ConvlabError
 from convlab.prediction import named_model
-from convlab.runs import champions
-from convlab.runs import run as runs
+from convlab.runs import champions, model_file
+from convlab.runs.run import Run
 
 if TYPE_CHECKING:
     from convlab.prediction.network_predictor import NetworkPredictor
@@ -74,12 +73,12 @@ def _origin(name: str, directory: Path | None) -> Origin:
     if directory is None and (file := named_model.exported(name)) is not None:
         return Origin(weights_hash=hashlib.sha256(file.read_bytes()).hexdigest())
     if directory is None:
-        run_dir = named_model.run(name)
-        if run_dir is None:  # a published backbone
+        run = named_model.run(name)
+        if run is None:  # a published backbone
             return Origin()
-        directory = run_dir / "model"
-    card: dict[str, Any] = runs.read_card(directory)
-    return Origin(card["name"], _data(name), card["lineage"]["data_hash"], card["weights"][card["selected"]])
+        directory = run.model_dir
+    model = model_file.read(directory)
+    return Origin(model.name, _data(name), model.lineage["data_hash"], model.weights_hash)
 
 
 def _data(name: str) -> str | None:
@@ -88,7 +87,6 @@ def _data(name: str) -> str | None:
     if word == "champion":
         return champions.champion(data or None).data
     try:
-        settings = yaml.safe_load((runs.run_dir(name) / "config.yaml").read_text())
+        return str(Run.find(name).config["data"]["name"])
     except ConvlabError:
         return None
-    return str(settings["data"]["name"])

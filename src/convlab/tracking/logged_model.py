@@ -22,7 +22,7 @@ from mlflow.types.schema import ColSpec, DataType, Map, Schema, TensorSpec
 
 from convlab.data.example_image import example_image
 from convlab.data.preprocessing import Preprocessing
-from convlab.runs.run import read_card
+from convlab.models.legacy import read_card
 from convlab.tracking import runs as tracking
 
 LOADER, VECTOR_LOADER = "convlab.prediction.pyfunc", "convlab.prediction.vector_pyfunc"

@@ -29,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from convlab.base.errors import ConvlabError
 from convlab.data.example_image import example_image
 from convlab.data.preprocessing import Preprocessing
-from convlab.runs.run import read_card
+from convlab.models.legacy import read_card
 from convlab.tracking import runs as tracking
 from convlab.tracking.logged_model import LOADER, SIGNATURE, log
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from convlab.base.project import project_dir
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 
 PARTS = ("model", "optimizer", "loss", "averaging")  # of which each further setting is a parameter
 FROM_DATA = ("num_inputs", "num_classes")

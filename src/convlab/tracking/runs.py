@@ -23,7 +23,7 @@ import psutil
 from filelock import FileLock
 
 from convlab.base.project import home_dir, state_dir
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.tracking import run_page
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from convlab.base import config
+from convlab.base import config, overriding
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.training import multirun
 
 CONFIDENCE = 0.95
@@ -70,7 +70,7 @@ def read(words: list[str], folds: int, seeds: list[int]) -> Plan:
     Raises ConvlabError for settings that don't compose, for a name under which other settings were validated,
     and for what is no cross-validation.
     """
-    for item in config.parse_overrides(words):
+    for item in overriding.parse(words):
         if item.is_sweep_override() or item.key_or_group in ("seed", "data.module.fold"):
             raise ConvlabError(f"'{item.input_line}': give seeds as seeds=1,2, and one value for all else.")
     settings = config.plain(config.compose("train", words))

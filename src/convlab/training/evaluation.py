@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from scipy.stats import binomtest
 from torch import Tensor, nn
 from torchmetrics.functional.classification import (
@@ -18,7 +16,8 @@ from torchmetrics.functional.classification import (
 from convlab.data.batches import Batches
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
+from convlab.runs.run import Run
 
 NUM_BINS = 15  # of confidence, all as wide, in a calibration error
 
@@ -26,8 +25,7 @@ NUM_BINS = 15  # of confidence, all as wide, in a calibration error
 def evaluate(run_dir: Path) -> dict[str, Any]:
     """Write `metrics.json`, `predictions.npz`, `confusion.png`, `mistakes.png`; returns the metrics."""
     card = runs.read_card(run_dir / "model")
-    config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))  # type: ignore[assignment]
-    data: LabelledData = instantiate(config["data"]["module"], _convert_="all")
+    config, data = Run(run_dir).config, Run(run_dir).data_module()
     measured, logits = {}, {}
     for kind in card["weights"]:
         network = runs.load_model(run_dir / "model", kind)

@@ -15,11 +15,11 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.table import Table
 
-from convlab.base import config
+from convlab.base import config, overriding
 from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 
 RESUME = "sweep.resume"
 
@@ -29,11 +29,11 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
 
     `launch` runs Hydra with further overrides; each of its jobs must call `job`.
     """
-    parsed = config.parse_overrides(overrides)
+    parsed = overriding.parse(overrides)
     resuming = any(item.key_or_group == RESUME and item.value() for item in parsed)
     lasting = sorted(str(item.input_line) for item in parsed if item.key_or_group != RESUME)
     directory = _directory(lasting, resuming)
-    settings = config.plain(config.compose("train", [config.first_value(item) for item in parsed]))
+    settings = config.plain(config.compose("train", [overriding.first_value(item) for item in parsed]))
     parent_id = _open_parent(directory, lasting, settings["logger"])
     runs.write_json(directory / "sweep.json", {"overrides": lasting, "parent_id": parent_id})
     shared = [item.key_or_group for item in parsed if not item.is_sweep_override()]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.profilers import PassThroughProfiler
 from torch import Tensor
@@ -18,9 +17,10 @@ from torch import Tensor
 from convlab.base.config import config_hash, save
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
+from convlab.base.parts import instantiate
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.training.callbacks import (
     AveragedWeights,
     History,
@@ -53,15 +53,15 @@ def train(
     Raises ConvlabError for settings that don't fit together.
     """
     pl.seed_everything(config["seed"], verbose=False)
-    data: LabelledData = instantiate(config["data"]["module"], _convert_="all")
+    data: LabelledData = instantiate(config["data"]["module"], "data.module")
     config = _with_sizes(config, data)
     lineage = {"config_hash": config_hash(config), **data.lineage()}
     network = runs.build_model(config["model"])
     if config["init"]:
-        _add_origin(lineage, instantiate(config["init"])(network) or {})
+        _add_origin(lineage, instantiate(config["init"], "init")(network) or {})
     _check_shapes(network, data)
     if config["channels_last"]:  # the images follow the weights
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
     last = _checkpoint_to_resume(config, run_dir, lineage)
     if last is None:
         shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
@@ -163,14 +163,14 @@ def _open_tracking(
 
 def _classifier(config: dict[str, Any], network: torch.nn.Module, num_classes: int) -> Classifier:
     scheduler = config["scheduler"]
-    factory = instantiate(scheduler["factory"]) if scheduler["factory"] else None
+    factory = instantiate(scheduler["factory"], "scheduler.factory") if scheduler["factory"] else None
     return Classifier(
         network,
         num_classes,
-        instantiate(config["optimizer"]),
+        instantiate(config["optimizer"], "optimizer"),
         factory,
         scheduler["interval"],
-        instantiate(config["loss"]),
+        instantiate(config["loss"], "loss"),
         config["backbone_lr"],
         _max_steps(config),
     )
@@ -203,6 +203,7 @@ def _trainer(
     callbacks.append(LastCheckpoint(run_dir / "checkpoints" / "last.ckpt", checkpoint["every_n_steps"]))
     trainer: pl.Trainer = instantiate(
         config["trainer"] | {"max_steps": -1, "min_epochs": 0},  # StopAfter counts the steps
+        "trainer",
         log_every_n_steps=min(config["trainer"]["log_every_n_steps"], num_batches),
         callbacks=callbacks,
         logger=_tracking().lightning_logger(run_id, config["logger"]["experiment"]) if run_id else False,

@@ -303,7 +303,7 @@ def test_missing_predictions_and_other_test_images_are_said(project, capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["lenet9"], r"there is no run 'lenet9'.*Evaluated: mlp, nearest, parity, softmax"),
+        (["lenet9"], r"there is no run 'lenet9'. Runs: mlp, nearest, parity, softmax"),
         (["--metric", "accuracy"], r"invalid choice: 'accuracy'.*test/acc.*convlab compare --help"),
         (["--ranked"], r"unrecognized arguments: --ranked"),
     ],

@@ -18,6 +18,7 @@ from convlab.prediction import complete_model, named_model
 from convlab.prediction.export import checked, formats
 from convlab.prediction.export.formats import FORMATS, Format, NotExportable
 from convlab.prediction.network_predictor import NetworkPredictor
+from convlab.runs.run import Run
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_what_predicts_otherwise_is_not_kept(project, runs_of):
     runs_of("middling", "weak")
     other = named_model.load("weak")
     wrong = Format("model.onnx", lambda _, name: formats.to_onnx(other, name), FORMATS["onnx"].read)
-    images = checked.images_of(project / "runs" / "middling")
+    images = checked.images_of(Run(project / "runs" / "middling"))
     predictor = named_model.load("middling")
     pixels = np.stack([predictor.pixels(image) for image in images])
     difference = np.abs(predictor.probabilities(pixels) - other.probabilities(pixels)).max()
@@ -107,15 +108,15 @@ def test_what_predicts_otherwise_is_not_kept(project, runs_of):
 def test_what_is_not_a_number_is_not_kept(project, runs_of):
     runs_of("middling")
     predictor = named_model.load("middling")
-    images = checked.images_of(project / "runs" / "middling")
+    images = checked.images_of(Run(project / "runs" / "middling"))
     with pytest.raises(NotExportable, match="differs by inf"):
         checked.largest_difference(predictor, lambda pixels: np.full((len(pixels), 10), np.nan, "f4"), images)
 
 
 def test_an_altered_export_of_a_champion_is_refused(project, runs_of, tmp_path):
     runs_of("middling")
-    complete_model.write(project / "runs" / "middling", tmp_path / "model")
-    complete_model.add_onnx(tmp_path / "model", checked.images_of(project / "runs" / "middling"))
+    complete_model.write(Run(project / "runs" / "middling"), tmp_path / "model")
+    complete_model.add_onnx(tmp_path / "model", checked.images_of(Run(project / "runs" / "middling")))
     path = tmp_path / "model" / "model.onnx"
     content = bytearray(path.read_bytes())
     content[-1000] ^= 1
@@ -123,7 +124,7 @@ def test_an_altered_export_of_a_champion_is_refused(project, runs_of, tmp_path):
     with pytest.raises(ConvlabError, match=r"model\.onnx differs from what model\.json says"):
         named_model.quickest(str(tmp_path / "model"))
     path.unlink()  # without it, torch predicts
-    digit = checked.images_of(project / "runs" / "middling")[0]
+    digit = checked.images_of(Run(project / "runs" / "middling"))[0]
     expected = named_model.load("middling")([digit])
     torch.testing.assert_close(named_model.quickest(str(tmp_path / "model"))([digit]), expected)
 

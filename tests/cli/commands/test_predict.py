@@ -20,7 +20,8 @@ from convlab.cli.commands import features, predict, train
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.backbone import Backbone
 from convlab.prediction import network_predictor
-from convlab.runs import run as runs
+from convlab.runs import model_file
+from convlab.runs.run import Run
 from convlab.training.evaluation import evaluate
 
 SMALL = "test_resnet"  # timm's smallest
@@ -96,11 +97,11 @@ class TestRuns:
             train.run(["experiment=patches_linear_head", *words, "logger=none", "trainer.max_epochs=1"]) == 0
         )
         run_dir = project / "runs" / "patches_linear_head"
-        card = runs.read_card(run_dir / "model")
-        card["lineage"]["backbone_hash"] = "0" * 64
-        runs.write_json(run_dir / "model" / "model.json", card)
+        found = model_file.read(run_dir / "model")
+        found.lineage["backbone_hash"] = "0" * 64
+        found.write(run_dir / "model")
         with pytest.raises(ConvlabError, match=r"vectors of other weights .*begins with 00000000"):
-            network_predictor.of_run(run_dir)
+            network_predictor.of_run(Run(run_dir))
 
 
 class TestWholeNetworks:

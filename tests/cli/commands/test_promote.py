@@ -11,13 +11,14 @@ import yaml
 from sample_runs import copy_runs, train_head
 
 from convlab.base.errors import ConvlabError
+from convlab.base.files import write_json
 from convlab.cli.commands import predict, promote
 from convlab.data.mnist import Mnist
 from convlab.data.preprocessing import Preprocessing
 from convlab.prediction import complete_model
 from convlab.promotion.calibration import error_by_chance
 from convlab.runs import champions
-from convlab.runs import run as runs
+from convlab.runs.run import Run
 from convlab.tracking import runs as tracking
 
 PIXELS = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
@@ -113,7 +114,7 @@ def test_latency_is_measured_now(project, trained):
 def test_a_version_is_registered_whole(project, trained):
     copied(project, trained, "lenet5")
     run_id = tracking.start("convlab", "lenet5", {})
-    runs.update_state(project / "runs" / "lenet5", mlflow={"experiment": "convlab", "run_id": run_id})
+    Run(project / "runs" / "lenet5").update_state(mlflow={"experiment": "convlab", "run_id": run_id})
     assert promote.run(["lenet5"]) == 0
     directory = champions.champion("digits").directory
     assert {path.name for path in directory.iterdir()} == {
@@ -237,7 +238,7 @@ def test_an_evaluation_on_other_data_does_not_count_though_its_labels_agree(proj
     directory = champions.champion("digits").directory
     metrics = json.loads((directory / "metrics.json").read_text())
     metrics["lineage"]["data_hash"] = "0" * 64
-    runs.write_json(directory / "metrics.json", metrics)
+    write_json(directory / "metrics.json", metrics)
     labels, champion = evaluated(directory)
     np.savez(directory / "predictions.npz", labels=labels, probabilities=np.zeros_like(champion))
     assert promote.run(["lenet5"]) == 0

@@ -111,12 +111,13 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint(project, ending, capsy
 
 
 def test_failing_trials_are_named_and_do_not_go_on_for_ever(project, capsys):
-    space = "+search.space={batch_size: {choices: [-3, -4]}}"
+    space = "+search.space={optimizer: {lr: {choices: [-3.0, -4.0]}}}"
     words = ["experiment=digits_fully_connected", "name=found", "logger=none", "+search=unpruned", space]
     assert cli.main(["sweep", *words]) == 1
     told = capsys.readouterr()
-    assert "3 trials failed one after another, the last with ConvlabError: batch_size=-" in told.err
-    assert "trial 0 failed: ConvlabError: batch_size=-" in told.out
+    refused = "ConvlabError: torch.optim.SGD refuses its settings (ValueError: Invalid learning rate: -"
+    assert f"3 trials failed one after another, the last with {refused}" in told.err
+    assert f"trial 0 failed: {refused}" in told.out
     assert Counter(trial["state"] for trial in trials(project)) == {"failed": 3}
 
 

@@ -16,8 +16,10 @@ from convlab.explain.deconvnet.projection import project
 from convlab.explain.draw import draw
 from convlab.explain.images import Images
 from convlab.explain.layers import check_maps, chosen_maps, projected_layers
-from convlab.models import vgg
-from convlab.runs import run as runs
+from convlab.models import saved, vgg
+from convlab.runs import model_file
+from convlab.runs.model_file import ModelFile
+from convlab.runs.run import Run
 
 QUICK = ["num_images=60", "maps=3", "occlusion.images=2", "occlusion.stride=16"]
 FIGURES = ["filters_c1.png", "activations.png", "occlusion.png"]
@@ -32,7 +34,7 @@ def make(project, experiment, name, **changes):
     config.save(settings, directory / "config.yaml")
     data = instantiate(settings["data"]["module"], _convert_="all")
     torch.manual_seed(0)
-    network = runs.build_model(settings["model"])
+    network = saved.build(settings["model"])
     card = {
         "model": settings["model"],
         "classes": data.classes,
@@ -40,7 +42,7 @@ def make(project, experiment, name, **changes):
         "preprocessing": data.preprocessing.to_dict(),
         "lineage": {},
     }
-    runs.save_model(directory / "model", {"raw": network.state_dict()}, card)
+    saved.save(directory / "model", {"raw": network.state_dict()}, ModelFile(**card))
     return directory
 
 
@@ -82,9 +84,8 @@ def test_the_record_is_what_the_network_does(run_dir):
     found = record(run_dir)
     assert [each["file"] for each in found["figures"]] == ["top9_s4.png", *FIGURES]
     assert (found["network"], found["data"], found["split"]) == ("LeNet5", "digits", "val")
-    card = runs.read_card(run_dir / "model")
-    assert found["weights"] == card["weights"]["raw"]
-    network = runs.load_model(run_dir / "model")
+    assert found["weights"] == model_file.read(run_dir / "model").weights["raw"]
+    network = saved.load(run_dir / "model")
     data = instantiate(config.plain(config.compose("train", ["experiment=digits_lenet5"]))["data"]["module"])
     images = Images(data, "val", 60, torch.device("cpu"))
     inputs, labels = images.inputs(list(range(60))), data.labels("val")
@@ -120,7 +121,7 @@ def test_the_record_is_what_the_network_does(run_dir):
 
 
 def test_the_projections_painted_are_the_deconvolutional_network_s(run_dir):
-    network = runs.load_model(run_dir / "model")
+    network = saved.load(run_dir / "model")
     data = instantiate(config.plain(config.compose("train", ["experiment=digits_lenet5"]))["data"]["module"])
     settings = {
         "layer": "c3",
@@ -205,7 +206,7 @@ def test_the_pictures_join_the_run_s_record(run_dir, monkeypatch):
 
     run_id = tracking.start("convlab", "digits_lenet5", {})
     tracking.end(run_id)
-    runs.update_state(run_dir, mlflow={"run_id": run_id, "experiment": "convlab"})
+    Run(run_dir).update_state(mlflow={"run_id": run_id, "experiment": "convlab"})
     assert visualize("experiment=digits_lenet5", "layer=c1", *QUICK) == 0
     logged = {each.path for each in tracking.client().list_artifacts(run_id, "figures")}
     assert logged == {f"figures/{name}" for name in ["top9_c1.png", *FIGURES, "visualize.json"]}

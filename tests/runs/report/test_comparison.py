@@ -8,7 +8,8 @@ from scipy.stats import binomtest
 
 from convlab.base.errors import ConvlabError
 from convlab.runs.report.comparison import compare, rank, show, verdict
-from convlab.runs.report.results import argument, find, read
+from convlab.runs.report.results import find, read, row
+from convlab.runs.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +116,7 @@ def test_plain_values_hold_for_json(project):
 def test_history_gives_epochs_and_run_json_the_seconds(project):
     run = make(project, "a")
     (run.directory / "history.csv").write_text("epoch,step,lr,val/acc\n1,50,0.1,\n2,100,0.1,0.5\n")
-    assert run.row()["epochs"] == 2
+    assert row(run)["epochs"] == 2
     assert run.history[0] == {"epoch": 1, "step": 50, "lr": 0.1}
     assert run.seconds is None
     (run.directory / "run.json").write_text('{"seconds": 16.5}')
@@ -162,8 +163,8 @@ def test_predictions_must_belong_to_the_metrics(project):
 
 def test_runs_are_named_as_the_command_line_takes_them(project):
     inside = make(project, "a").directory
-    assert argument(inside) == "a"
-    assert argument(project / "sweeps" / "s" / "job") == "sweeps/s/job"
+    assert Run(inside).argument == "a"
+    assert Run(project / "sweeps" / "s" / "job").argument == "sweeps/s/job"
     assert find(["a", str(inside)]) == [inside]
 
 

@@ -1,12 +1,10 @@
 """Groups of runs by a setting, on figures small enough to work out by hand."""
 
-from pathlib import Path
-
 import pytest
 
 from convlab.base.errors import ConvlabError
 from convlab.runs.report.groups import by_setting
-from convlab.runs.report.results import Run
+from convlab.runs.run import Run
 
 
 def run(directory, name, model, acc, lr=None):
@@ -14,7 +12,9 @@ def run(directory, name, model, acc, lr=None):
     if lr:
         (directory / name / "config.yaml").write_text(f"optimizer: {{lr: {lr}}}\n")
     test = {"acc": acc, "loss": None if acc is None else 1 - acc}
-    return Run(name, Path(directory / name), {"data": "toys", "model": model, "test": test})
+    found = Run(directory / name)
+    vars(found)["metrics"] = {"data": "toys", "model": model, "test": test}
+    return found
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from convlab.base import config
+from convlab.base import overriding
 from convlab.base.errors import ConvlabError
 from convlab.training.search import space
 
@@ -56,7 +56,7 @@ def test_an_empty_space_is_refused():
 )
 def test_a_value_survives_the_command_line(value):
     (word,) = space.words({"a.b": value})
-    (parsed,) = config.parse_overrides([word])
+    (parsed,) = overriding.parse([word])
     assert not parsed.is_sweep_override()
     assert parsed.value() == value
     assert type(parsed.value()) is type(value)

@@ -30,7 +30,7 @@ from typing import Any
 
 from rich.table import Table
 
-from convlab.base import config
+from convlab.base import overriding
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 
@@ -39,7 +39,7 @@ def run(args: list[str]) -> int:
     """Cross-validate, and print the table."""
     for flag in (word for word in args if word.startswith("-")):
         raise ConvlabError(f"'{flag}' is no option of cv. `convlab cv --help` explains what is.")
-    own, words = config.own_words(args, ("folds", "seeds"))
+    own, words = overriding.own_words(args, ("folds", "seeds"))
     folds = _number("folds", own.get("folds", "5"), 2)
     seeds = [_number("seeds", word, 0) for word in own.get("seeds", "1").split(",")]
     if len(set(seeds)) < len(seeds):

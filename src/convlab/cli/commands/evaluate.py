@@ -28,10 +28,10 @@ def run(args: list[str]) -> int:
     if not names:
         raise ConvlabError("which run? For instance: convlab evaluate lenet")
 
-    from convlab.runs import run as runs
+    from convlab.runs.run import Run
     from convlab.training.evaluation import evaluate
 
-    for directory in [runs.run_dir(name) for name in names]:
+    for directory in [Run.find(name).directory for name in names]:
         _report(directory, evaluate(directory))
     return 0
 

@@ -34,6 +34,8 @@ from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 from convlab.prediction import named_model, photo_sources
 from convlab.prediction.predictor import Photo
+from convlab.runs import model_file
+from convlab.runs.run import Run
 
 CHOICES = ("onnx", "torchscript", "safetensors")
 
@@ -62,13 +64,12 @@ def _export(name: str, options: argparse.Namespace) -> tuple[Path, float, int]:
     from convlab.prediction import complete_model
     from convlab.prediction.export import checked
     from convlab.prediction.export.formats import FORMATS
-    from convlab.runs import run as runs
 
     directory = named_model.complete(name)
-    run_dir = named_model.run(name) if directory is None else None
+    run = named_model.run(name) if directory is None else None
     predictor = named_model.load(name) if directory is None else complete_model.load(directory)
-    title = str(runs.read_card(directory)["name"]) if directory else run_dir.name if run_dir else name
-    images = _images(options.images, run_dir)
+    title = model_file.read(directory).name if directory else run.name if run else name
+    images = _images(options.images, run)
     folder = options.output or Path("exports") / title
     if options.format in FORMATS:
         format = FORMATS[options.format]
@@ -76,17 +77,17 @@ def _export(name: str, options: argparse.Namespace) -> tuple[Path, float, int]:
         return path, checked.export(predictor, title, format, path, images), len(images)
     if directory is not None:
         complete_model.copy(directory, folder)
-    elif run_dir is not None:
-        complete_model.write(run_dir, folder)
+    elif run is not None:
+        complete_model.write(run, folder)
     else:
         raise ConvlabError(f"{name}: a backbone's weights, in weights/, are a safetensors file already.")
     copied = complete_model.load(folder)
     return folder, checked.largest_difference(predictor, copied.probabilities, images), len(images)
 
 
-def _images(words: list[str], run_dir: Path | None) -> list[Photo]:
+def _images(words: list[str], run: Run | None) -> list[Photo]:
     from convlab.prediction.export import checked
 
     if words:
         return [source.read() for source in photo_sources.find(words)]
-    return [*checked.images_of(run_dir)] if run_dir is not None else checked.sample_photos()
+    return [*checked.images_of(run)] if run is not None else checked.sample_photos()

@@ -35,7 +35,7 @@ from convlab.promotion.gate import Condition
 from convlab.runs import champions
 from convlab.runs.report import results
 from convlab.runs.report.comparison import rank
-from convlab.runs.report.results import Run
+from convlab.runs.run import Run
 
 
 def run(args: list[str]) -> int:
@@ -60,7 +60,7 @@ def run(args: list[str]) -> int:
         reasons = "; ".join(each.shortfall for each in outcome.conditions if not each.passed)
         raise ConvlabError(f"{candidate.name} does not become champion of {candidate.data}: {reasons}.")
     what = "is now the champion" if outcome.conditions else "is already the champion"
-    folder = results.argument(outcome.champion.directory)
+    folder = Run(outcome.champion.directory).argument
     console.print(
         f"{candidate.name} {what} of {candidate.data}: {outcome.registered} in MLflow.", markup=False
     )
@@ -86,7 +86,7 @@ def _comparable(data: str, ranked: list[Run]) -> list[Run]:
     if len(hashes) == 1:
         return ranked
     if history:
-        (champion,) = results.read([history[-1].directory])
+        champion = Run(history[-1].directory)
         if own := [run for run in ranked if run.lineage.get("data_hash") == champion.lineage["data_hash"]]:
             return own
     raise ConvlabError(

@@ -17,7 +17,7 @@ import argparse
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 from convlab.runs import champions
-from convlab.runs.report.results import argument
+from convlab.runs.run import Run
 
 
 def run(args: list[str]) -> int:
@@ -36,5 +36,5 @@ def run(args: list[str]) -> int:
         f"{champion.run} is champion of {data} again, {registered} in MLflow; {gone.run} no longer is.",
         markup=False,
     )
-    console.print(f"Complete model and its card: {argument(champion.directory)}", markup=False)
+    console.print(f"Complete model and its card: {Run(champion.directory).argument}", markup=False)
     return 0

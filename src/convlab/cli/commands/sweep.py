@@ -31,7 +31,7 @@ examples:
   convlab sweep experiment=mlp_head +search=unpruned '+search.space.model.hidden={choices: [64, 256]}'
 """
 
-from convlab.base import config
+from convlab.base import overriding
 from convlab.base.errors import ConvlabError
 
 
@@ -39,7 +39,7 @@ def run(args: list[str]) -> int:
     """Search; returns 1 if a trial failed."""
     for flag in (word for word in args if word.startswith("-")):
         raise ConvlabError(f"'{flag}' is no option of sweep. `convlab train {flag}` is Hydra's own.")
-    own, words = config.own_words(args, ("workers", "storage"))
+    own, words = overriding.own_words(args, ("workers", "storage"))
     workers = _workers(own.get("workers", "1"))
     from convlab.training.search import outcome, page, plan, processes, study
 

@@ -33,16 +33,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
 from convlab.base import config
 from convlab.base.console import console
-from convlab.base.errors import ConvlabError
-from convlab.base.project import project_dir
-from convlab.runs import run as runs
+from convlab.runs.run import Run
 from convlab.training import multirun
 
 
@@ -53,69 +46,63 @@ def run(args: list[str]) -> int:
     if set(flags) & {"-m", "--multirun"}:
         config.check("train", overrides)
         return multirun.run(overrides, lambda extra: _hydra([*flags, *overrides, *extra]))
-    if not flags:
-        config.check("train", overrides)
-    return _hydra(args)
+    if flags:
+        return _hydra(args)
+    job = config.job(overrides)
+    _train(job.settings, job.directory, None, overrides, job.settings["evaluate"])
+    _say_what_next(Run(job.directory), job.settings)
+    return 0
 
 
 def _hydra(args: list[str]) -> int:
-    """Run Hydra's application on `args`; raises what a single job raised."""
-    raised: list[ConvlabError] = []
+    """Run Hydra's application on `args`: what its flags print, or each job of a sweep."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import DictConfig
+
+    from convlab.base.project import project_dir
 
     def job(cfg: DictConfig) -> None:
-        try:
-            _job(cfg)
-        except ConvlabError as error:
-            raised.append(error)  # past Hydra, which would print a traceback
+        settings, own = config.plain(cfg), HydraConfig.get()
+        directory, overrides = Path(own.runtime.output_dir), list(own.overrides.task)
+        multirun.job(
+            settings, directory, lambda parent_id: _train(settings, directory, parent_id, overrides, True)
+        )
 
     argv, sys.argv = sys.argv, ["convlab train", *args]
     try:
         hydra.main(config_path=str(project_dir() / "conf"), config_name="train", version_base="1.3")(job)()
     finally:
         sys.argv = argv
-    if raised:
-        raise raised[0]
     return 0
 
 
-def _job(cfg: DictConfig) -> None:
-    settings = config.plain(cfg)
-    directory = Path(HydraConfig.get().runtime.output_dir)
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        multirun.job(
-            settings, directory, lambda parent_id: _train(settings, directory, parent_id, evaluate=True)
-        )
-        return
-    _train(settings, directory, None, evaluate=settings["evaluate"])
-    _say_what_next(directory, settings)
-
-
-def _train(settings: dict[str, Any], directory: Path, parent_id: str | None, evaluate: bool) -> None:
+def _train(
+    settings: dict[str, Any], directory: Path, parent_id: str | None, overrides: list[str], evaluate: bool
+) -> None:
     from convlab.training.train import train
 
-    train(settings, directory, parent_id, command=_command(settings, directory))
+    train(settings, directory, parent_id, command=_command(settings, directory, overrides))
     if evaluate:
         from convlab.training.evaluation import evaluate as measure
 
         measure(directory)
 
 
-def _command(settings: dict[str, Any], directory: Path) -> str:
+def _command(settings: dict[str, Any], directory: Path, overrides: list[str]) -> str:
     """What repeats this training alone, a sweep's job under the name of its directory."""
-    overrides = list(HydraConfig.get().overrides.task)
-    if directory.name != settings["name"]:
-        overrides.append(f"name={directory.name}")
-    return shlex.join(["convlab", "train", *overrides])
+    named = [f"name={directory.name}"] if directory.name != settings["name"] else []
+    return shlex.join(["convlab", "train", *overrides, *named])
 
 
-def _say_what_next(directory: Path, settings: dict[str, Any]) -> None:
-    state = runs.read_state(directory)
-    console.print(f"Trained {directory.name} in {state['seconds']:.0f} s: {directory}", markup=False)
+def _say_what_next(run: Run, settings: dict[str, Any]) -> None:
+    console.print(f"Trained {run.name} in {run.state['seconds']:.0f} s: {run.directory}", markup=False)
     if not settings["evaluate"]:
-        console.print(f"Test accuracy:  convlab evaluate {directory.name}", markup=False)
-    if state.get("mlflow"):
+        console.print(f"Test accuracy:  convlab evaluate {run.name}", markup=False)
+    if run.state.get("mlflow"):
         from convlab.tracking import runs as tracking
 
         console.print(
-            f"Browse it:      convlab ui   then {tracking.run_url(state['mlflow']['run_id'])}", markup=False
+            f"Browse it:      convlab ui   then {tracking.run_url(run.state['mlflow']['run_id'])}",
+            markup=False,
         )

@@ -43,13 +43,12 @@ examples:
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from convlab.base import config, provenance
+from convlab.base import config, overriding, provenance
 from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
-from convlab.runs import run as runs
+from convlab.runs.model_file import ModelFile
+from convlab.runs.run import Run
 
 OWN = ("layer", "split", "num_images", "maps", "image", "occlusion", "attribution")  # settings for any run
 CHOICE = ("experiment", "name")
@@ -59,20 +58,20 @@ def run(args: list[str]) -> int:
     """Draw; returns the exit status."""
     composed = config.plain(config.compose("visualize", args))
     settings = {key: composed[key] for key in OWN if key in composed}
-    run_dir = project_dir() / "runs" / composed["name"]
     if not _is_run(composed["name"]) and (published := _published(composed)):
-        _draw(*published, composed["data"], settings, run_dir)
+        _draw(*published, composed["data"], settings, project_dir() / "runs" / composed["name"])
         return 0
-    run_dir = runs.run_dir(composed["name"])
-    _refuse_what_the_run_decides(args, run_dir.name)
-    card, network = runs.read_card(run_dir / "model"), runs.load_model(run_dir / "model")
-    if _has_a_backbone(card, network):
+    found = Run.find(composed["name"])
+    _refuse_what_the_run_decides(args, found.name)
+    from convlab.models import saved
+
+    model, network = found.model_file, saved.load(found.model_dir)
+    if _has_a_backbone(model, network):
         from convlab.explain.attribution import visualize_attribution
 
-        visualize_attribution(run_dir, settings)
+        visualize_attribution(found, settings)
         return 0
-    trained: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))  # type: ignore[assignment]
-    _draw(network, {"weights": card["weights"][card["selected"]]}, None, trained["data"], settings, run_dir)
+    _draw(network, {"weights": model.weights_hash}, None, found.config["data"], settings, found.directory)
     return 0
 
 
@@ -84,14 +83,13 @@ def _draw(
     settings: dict[str, Any],
     run_dir: Path,
 ) -> None:
-    from hydra.utils import instantiate
-
+    from convlab.base.parts import instantiate
     from convlab.explain.draw import draw
     from convlab.explain.layers import check_network
     from convlab.explain.pictures import log
 
     check_network(network)  # before photos are read
-    data = instantiate(data_settings["module"], _convert_="all")
+    data = instantiate(data_settings["module"], "data.module")
     pictures = draw(network, data, settings, class_names or data.classes)
     pictures.record |= {"data": data_settings["name"], **origin}
     directory = run_dir / "visualize"
@@ -130,7 +128,7 @@ def _published(composed: dict[str, Any]) -> tuple[Any, dict[str, Any], list[str]
 
 
 def _refuse_what_the_run_decides(args: list[str], name: str) -> None:
-    for override in config.parse_overrides(args):
+    for override in overriding.parse(args):
         if override.key_or_group.split(".")[0] not in (*OWN, *CHOICE):
             raise ConvlabError(
                 f"{override.input_line}: {name} is shown as it was trained. Free are {', '.join(OWN)}; "
@@ -138,8 +136,8 @@ def _refuse_what_the_run_decides(args: list[str], name: str) -> None:
             )
 
 
-def _has_a_backbone(card: dict[str, Any], network: Any) -> bool:
+def _has_a_backbone(model: ModelFile, network: Any) -> bool:
     """Whether it classifies a backbone's vectors, or is more than a chain of layers."""
     from torch import nn
 
-    return len(card["input_shape"]) == 1 or not isinstance(network, nn.Sequential)
+    return model.takes_vectors or not isinstance(network, nn.Sequential)

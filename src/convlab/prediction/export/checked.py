@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from hydra.utils import instantiate
 from PIL import Image
 
 from convlab.base.files import atomic_file
 from convlab.base.project import project_dir
-from convlab.data.labelled import LabelledData
 from convlab.prediction import photo_sources
 from convlab.prediction.export.formats import Compute, Format, NotExportable
 from convlab.prediction.network_predictor import NetworkPredictor
 from convlab.prediction.predictor import Photo, Predictor
+from convlab.runs.run import Run
 
 TOLERANCE = 1e-5  # of a probability
 NUM_IMAGES = 16
@@ -49,10 +47,9 @@ def largest_difference(predictor: Predictor, exported: Compute, images: Iterable
     return difference
 
 
-def images_of(run_dir: Path) -> list[Image.Image]:
+def images_of(run: Run) -> list[Image.Image]:
     """NUM_IMAGES of a run's test split, evenly spaced."""
-    settings: dict[str, Any] = yaml.safe_load((run_dir / "config.yaml").read_text())
-    data: LabelledData = instantiate(settings["data"]["module"], _convert_="all")
+    data = run.data_module()
     return [data.image("test", index) for index in spaced(range(len(data.labels("test"))))]
 
 

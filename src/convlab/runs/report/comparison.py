@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import bdtr
 
-from convlab.runs.report.results import Run, remedy
+from convlab.runs.report.results import row
+from convlab.runs.run import Run
 
 METRICS = ("test/acc", "test/loss", "test/ece", "val/acc", "val/loss")
 SIGNIFICANCE = 0.05
@@ -42,7 +43,7 @@ class DataSet:
 
     def rows(self) -> list[dict[str, Any]]:
         """`Run.row` with its `rank`."""
-        return [{"rank": place, **run.row()} for place, run in enumerate(self.ranked, start=1)]
+        return [{"rank": place, **row(run)} for place, run in enumerate(self.ranked, start=1)]
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def verdict(ranked: list[Run]) -> Verdict | None:
     pair = f"{best.name} and {second.name}"
     if best.predictions is None or second.predictions is None:
         missing = best if best.predictions is None else second
-        reason = f"{missing.name} has no predictions.npz. {remedy(missing.directory)}"
+        reason = f"{missing.name} has no predictions.npz. {missing.remedy}"
         return Verdict(best.name, second.name, f"{pair} can't be tested against each other: {reason}")
     (labels, scores), (labels_second, scores_second) = best.predictions, second.predictions
     if not np.array_equal(labels, labels_second):

@@ -5,7 +5,7 @@ import statistics
 from dataclasses import dataclass
 
 from convlab.base.errors import ConvlabError
-from convlab.runs.report.results import Run
+from convlab.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from convlab.base.project import project_dir
 from convlab.figures import plots
 from convlab.runs.report.comparison import Comparison, DataSet, show
 from convlab.runs.report.cross_validations import CrossValidation, verdicts
-from convlab.runs.report.results import Run, argument
+from convlab.runs.run import Run
 
 NUM_CONFUSIONS = 5
 HASHES = ("config_hash", "data_hash", "backbone_hash", "weights_hash")
@@ -137,7 +137,7 @@ def _settings(runs: list[Run]) -> list[tuple[str, list[str]]]:
 
 def _commands(run: Run) -> list[str]:
     """What repeats the run. One that no experiment describes can only be measured again."""
-    commands = [f"convlab evaluate {argument(run.directory)}"]
+    commands = [f"convlab evaluate {run.argument}"]
     if (project_dir() / "conf" / "experiment" / f"{run.name}.yaml").is_file():
         commands.insert(0, f"convlab train experiment={run.name}")
     return commands

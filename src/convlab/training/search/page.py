@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from convlab.base import templates
 from convlab.figures.plots import BLUE
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.runs.report.page import svg
 from convlab.training.search import figures
 from convlab.training.search.outcome import Outcome, summary

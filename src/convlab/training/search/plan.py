@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution
 
-from convlab.base import config
+from convlab.base import config, overriding
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
-from convlab.runs import run as runs
+from convlab.base.trees import flat
 from convlab.training.search import space
 
 METRICS: dict[str, Literal["maximize", "minimize"]] = {"val/acc": "maximize", "val/loss": "minimize"}
@@ -54,7 +54,7 @@ class Plan:
     def lasting(self) -> dict[str, Any]:
         """What must be the same for trials to be of one study, by dotted path."""
         searched = {key: value for key, value in self.search.items() if key not in CHANGEABLE}
-        return runs.flat({**config.lasting(self.settings), "search": searched})
+        return flat({**config.lasting(self.settings), "search": searched})
 
     def trial_settings(self, values: dict[str, space.Value]) -> dict[str, Any]:
         """The configuration of a trial with these values."""
@@ -69,7 +69,7 @@ def read(words: list[str], storage: str | None = None) -> Plan:
     The database is `storage`, else CONVLAB_OPTUNA_STORAGE, else study.db in the sweep's directory. Raises
     ConvlabError for what does not fit, before anything is trained.
     """
-    for item in config.parse_overrides(words):
+    for item in overriding.parse(words):
         if item.is_sweep_override():
             raise ConvlabError(
                 f"'{item.input_line}': what a search varies stands in search.space, for instance "

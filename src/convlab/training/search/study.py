@@ -7,7 +7,6 @@ from typing import Any
 
 import optuna
 from filelock import FileLock
-from hydra.utils import instantiate
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -16,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from convlab.base.errors import ConvlabError
+from convlab.base.parts import instantiate
 from convlab.training.search.plan import Plan
 
 optuna.logging.set_verbosity(logging.ERROR)
@@ -38,7 +38,7 @@ def open_study(plan: Plan) -> optuna.Study:
             )
         except SQLAlchemyError as error:
             raise ConvlabError(f"{_shown(plan)}: {str(error).splitlines()[0]}") from None
-        study.pruner = instantiate(plan.search["pruner"], _convert_="all")
+        study.pruner = instantiate(plan.search["pruner"], "search.pruner")
         _hold_to(study, plan)
     return study
 
@@ -83,7 +83,7 @@ def seed_sampler(study: optuna.Study, plan: Plan, number: int) -> None:
     """
     seed = (int(plan.search["seed"]) * 1_000_003 + number) % 2**32
     with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
-        study.sampler = instantiate(plan.search["sampler"], seed=seed, _convert_="all")
+        study.sampler = instantiate(plan.search["sampler"], "search.sampler", seed=seed)
 
 
 def _storage(plan: Plan) -> RDBStorage:

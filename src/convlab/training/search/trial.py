@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from convlab.base.console import console
-from convlab.runs import run as runs
+from convlab.models import legacy as runs
 from convlab.training.search.plan import Plan
 from convlab.training.search.space import Value, draw, show_value
 from convlab.training.search.study import origin, put_back

@@ -1,0 +1,197 @@
+"""The fixed keys of a training's configuration, typed. What is built from `_target_` stays open.
+
+Checked as soon as a configuration is composed: a wrong type, a value out of range or a key that is not known
+is one line, with the key, the value and what is expected.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from convlab.base.errors import ConvlabError
+from convlab.base.suggestions import near
+
+Text = Annotated[str, BeforeValidator(lambda value: str(value) if _is_number(value) else value)]  # name=2026
+Part = dict[str, Any]  # `_target_` and its arguments
+AtLeastOne = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _OpenSection(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class Averaging(_Section):
+    decay: Annotated[float, Field(ge=0, lt=1)] | None
+
+
+class Checkpoint(_Section):
+    monitor: str | None
+    mode: Literal["max", "min"]
+    every_n_steps: AtLeastOne | None
+
+
+class Sweep(_Section):
+    resume: bool
+
+
+class Scheduler(_Section):
+    interval: Literal["step", "epoch"]
+    factory: Part | None
+
+
+class Trainer(_OpenSection):
+    """Lightning's Trainer: it takes more than these, and checks the rest itself."""
+
+    max_epochs: Annotated[int, Field(ge=-1)] | None = None
+    max_steps: int = -1
+    log_every_n_steps: AtLeastOne = 50
+
+
+class Logger(_OpenSection):
+    enabled: bool = False
+    experiment: Text | None = None
+    system_metrics: bool = False
+
+
+class Data(_OpenSection):
+    name: Text
+    module: Part
+
+
+class Backbone(_OpenSection):
+    name: Text
+
+
+class TrainSettings(_Section):
+    """What conf/train.yaml composes."""
+
+    name: Text
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    batch_size: AtLeastOne
+    backbone_lr: float | None
+    channels_last: bool
+    resume: Literal["auto", "latest", "never"]
+    init: Part | None
+    averaging: Averaging
+    checkpoint: Checkpoint
+    print_every_n_steps: AtLeastOne | None
+    evaluate: bool
+    sweep: Sweep
+    data: Data
+    backbone: Backbone
+    model: Part
+    loss: Part
+    optimizer: Part
+    scheduler: Scheduler
+    trainer: Trainer
+    logger: Logger
+    callbacks: dict[str, Part | None] | None = None
+    search: Part | None = None
+    report: Text | None = None
+    visualize: bool | None = None
+
+
+class VisualizeSettings(TrainSettings):
+    """What conf/visualize.yaml adds."""
+
+    layer: str
+    split: str
+    num_images: AtLeastOne | None
+    maps: Any
+    image: int
+    occlusion: Part
+    attribution: Part
+
+
+SCHEMAS: dict[str, type[TrainSettings]] = {"train": TrainSettings, "visualize": VisualizeSettings}
+
+
+def check(config_name: str, settings: dict[str, Any]) -> None:
+    """Raise ConvlabError for the first of `settings` that conf/<config_name>.yaml does not allow."""
+    schema = SCHEMAS.get(config_name)
+    if schema is None:
+        return
+    try:
+        schema.model_validate(settings)
+    except ValidationError as error:
+        raise ConvlabError(_explained(error, settings)) from None
+
+
+def check_kind(key: str, value: Any, usual: Any) -> None:
+    """Raise ConvlabError if `value` is of another kind than `usual`, which a file of conf/ has there."""
+    if value is None or usual is None or isinstance(usual, str) or _kind(value) == _kind(usual):
+        return
+    raise ConvlabError(f"{key}={_shown(value)}: expected {_kind(usual)}, such as {_shown(usual)}.")
+
+
+EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "dict_type": "settings, {key: value}",
+    "model_type": "settings, {key: value}",
+    "model_attributes_type": "settings, {key: value}",
+    "list_type": "a list",
+}
+
+
+def _explained(error: ValidationError, settings: dict[str, Any]) -> str:
+    problems = error.errors(include_url=False)
+    # of a union's alternatives, all fail: the first says enough, null is understood
+    first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
+    path = _path(first["loc"], settings)
+    key, kind = ".".join(path), first["type"]
+    if kind == "extra_forbidden":
+        siblings = TrainSettings.model_fields if len(path) == 1 else _siblings(path)
+        hint = near(path[-1], siblings) or "`convlab train --cfg job` prints every key."
+        return f"there is no setting '{key}'. {hint}"
+    if kind == "missing":
+        return f"{key} is missing. conf/train.yaml has it."
+    expected = EXPECTED.get(kind) or first["msg"].removeprefix("Input should be ")
+    expected = expected.replace("greater than or equal to", "at least")
+    return f"{key}={_shown(first['input'])}: expected {expected}."
+
+
+def _path(location: tuple[int | str, ...], settings: Any) -> list[str]:
+    """The keys in `location`, less the names of a union's alternatives that pydantic adds."""
+    path: list[str] = []
+    for part in location:
+        if isinstance(settings, dict) and part in settings:
+            path.append(str(part))
+            settings = settings[part]
+        elif not path or isinstance(settings, dict):
+            path.append(str(part))
+            settings = None
+    return path
+
+
+def _siblings(path: list[str]) -> list[str]:
+    model: Any = TrainSettings
+    for name in path[:-1]:
+        model = model.model_fields[name].annotation
+    return list(model.model_fields)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "settings, {key: value}" if isinstance(value, dict) else "text"
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

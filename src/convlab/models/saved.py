@@ -1,0 +1,73 @@
+"""A trained network on disk: `model.json` and its weights as safetensors. Nothing in the files is executed.
+
+<directory>/
+  model.json            architecture, classes, input shape, preprocessing, lineage (runs/model_file.py)
+  raw.safetensors       weights as the optimizer left them
+  averaged.safetensors  their moving average, if training kept one
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from convlab.base.errors import ConvlabError
+from convlab.base.parts import instantiate
+from convlab.base.trees import targets
+from convlab.runs import model_file
+from convlab.runs.model_file import ModelFile
+
+_PACKAGE = "convlab.models."
+
+
+def save(directory: Path, weights: Mapping[str, dict[str, Tensor]], described: ModelFile) -> ModelFile:
+    """Write each of `weights` ("raw", "averaged") to `directory`, and `model.json` beside them.
+
+    Returns what model.json says: `described`, with the files' sha256 and which weights predict (the average
+    where there is one).
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    hashes = {}
+    for kind, state in weights.items():
+        content = to_bytes({name: tensor.contiguous() for name, tensor in state.items()})
+        (directory / f"{kind}.safetensors").write_bytes(content)
+        hashes[kind] = hashlib.sha256(content).hexdigest()
+    selected = "averaged" if "averaged" in weights else "raw"
+    saved = replace(described, weights=hashes, selected=selected)
+    saved.write(directory)
+    return saved
+
+
+def load(directory: Path, weights: str | None = None) -> nn.Module:
+    """The network saved in `directory`, in evaluation mode, with its "raw" or "averaged" weights.
+
+    `weights=None` takes the ones that `model.json` selects. Raises ConvlabError when they were altered since
+    they were saved, or if the network is not one of convlab's own.
+    """
+    found = model_file.read(directory)
+    kind = weights or found.selected
+    if kind not in found.weights:
+        raise ConvlabError(f"{directory} has no {kind} weights, only {', '.join(found.weights)}.")
+    path = directory / f"{kind}.safetensors"
+    content = model_file.checked(path, found.weights[kind])
+    network = build(found.model)
+    try:
+        network.load_state_dict(load_bytes(content))
+    except (SafetensorError, RuntimeError) as error:
+        raise ConvlabError(f"{path} does not fit the architecture in model.json: {error}") from None
+    return network.eval()
+
+
+def build(model: dict[str, Any]) -> nn.Module:
+    """The network that a `conf/model/*.yaml` describes; only classes of `convlab.models` are accepted."""
+    for target in targets({"_target_": None, **model}):
+        if not str(target).startswith(_PACKAGE):
+            raise ConvlabError(f"model '{target}' is not one of convlab's own ({_PACKAGE}*).")
+    network: nn.Module = instantiate(model, "model")
+    return network
