@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from convlab.base.project import project_dir
 from convlab.cli.commands import compare
 from convlab.runs import run as runs
-from convlab.tracking import runs as tracking
+from convlab.tracking import store
 
 IMAGES = Path(__file__).parent / "images"
 WIDTHS = {1280: 860, 390: 844}  # and heights
@@ -90,7 +90,7 @@ def shoot_mlflow(browser: Browser, address: str, ids: list[str]) -> None:
     run = f"{address}/#/experiments/1/runs/{ids[0]}"
     listed = "%2C".join(f"%22{each}%22" for each in ids)
     chosen = f"{address}/#/compare-runs?runs=%5B{listed}%5D&experiments=%5B%221%22%5D"
-    shoot(browser, "mlflow-list", tracking.table_url(address, "convlab"), open_list)
+    shoot(browser, "mlflow-list", store.table_url(address, "convlab"), open_list)
     shoot(browser, "mlflow-run", f"{run}?workflowType=machine_learning", settle)
     shoot(browser, "mlflow-curves", f"{run}/model-metrics?workflowType=machine_learning", open_curves)
     shoot(browser, "mlflow-artifacts", f"{run}/artifacts?workflowType=machine_learning", open_figure)

@@ -20,7 +20,7 @@ from convlab.data.mnist import Mnist
 from convlab.data.preprocessing import Preprocessing
 from convlab.prediction import named_model
 from convlab.runs import champions, model_file
-from convlab.tracking import runs as tracking
+from convlab.tracking import store
 
 PIXELS = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
 KINDS = {  # a run of each, and the shape of its test split's probabilities
@@ -126,7 +126,7 @@ def test_every_route_predicts_what_was_evaluated(champion, project, capsys, monk
     for format in ("torchscript", "safetensors"):
         assert export.run([name, "--format", format, "--output", f"exported/{format}"]) == 0
     registered = f"models:/convlab-{champions.champion().data}@champion"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.uri())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri())
     predictor = named_model.load(name)
     found = {
         "Python, run": predictor(files),

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import expect
 
 from convlab.cli.commands import train
-from convlab.models import legacy as runs
-from convlab.tracking import runs as tracking
+from convlab.runs.run import Run
+from convlab.tracking import store
 
 KNOWN = (  # of MLflow itself
     "mlflow/users/current",  # it asks who is logged in; a server without accounts has no such address
@@ -84,11 +84,11 @@ def visit(recorded, open_page):
 def table(project):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONVLAB_PROJECT", str(project))
-        return tracking.table_url("", "convlab")
+        return store.table_url("", "convlab")
 
 
 def run_id(project, name="alone"):
-    return runs.read_state(project / "runs" / name)["mlflow"]["run_id"]
+    return Run(project / "runs" / name).state["mlflow"]["run_id"]
 
 
 @pytest.mark.parametrize(("width", "face"), [(1600, "light"), (390, "dark")])
@@ -132,7 +132,7 @@ def test_a_runs_files_and_figures_can_be_looked_at(recorded, visit):
 
 def test_two_runs_are_compared(recorded, visit):
     project, _ = recorded
-    jobs = [runs.read_state(path.parent) for path in sorted(project.glob("sweeps/*/*/run.json"))]
+    jobs = [Run(path.parent).state for path in sorted(project.glob("sweeps/*/*/run.json"))]
     ids = [job["mlflow"]["run_id"] for job in jobs]
     listed = "%2C".join(f"%22{each}%22" for each in ids)
     page = visit(f"/#/compare-runs?runs=%5B{listed}%5D&experiments=%5B%221%22%5D")

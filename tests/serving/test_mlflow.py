@@ -13,7 +13,7 @@ import requests
 from sample_runs import copy_runs
 
 from convlab.cli.commands import promote
-from convlab.tracking import runs as tracking
+from convlab.tracking import store
 
 
 @pytest.mark.slow
@@ -24,7 +24,7 @@ def test_mlflow_serves_the_champion(project, trained, digits, expected):
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["-m", "models:/convlab-digits@champion", "--port", str(port), "--workers", "1"]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": tracking.uri()}
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store.uri()}
     with subprocess.Popen(command, env=environment, start_new_session=True) as server:
         try:
             url = f"http://127.0.0.1:{port}"

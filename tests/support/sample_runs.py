@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from convlab.cli.commands import features, train
-from convlab.tracking import runs as tracking
+from convlab.tracking import store
 
 SMALL_BACKBONE = (
     "backbone=resnet18_random",
@@ -23,7 +23,7 @@ def train_all() -> None:
     train_head("head")
     patches = ("data=patches_pixels", *SMALL_BACKBONE, "trainer.max_epochs=3", "model.cache_gib=0.1")
     _train("flowers_finetune", "name=finetuned", *patches)
-    tracking.client().search_experiments()  # makes the database
+    store.client().search_experiments()  # makes the database
 
 
 def train_head(name: str, *data: str) -> None:

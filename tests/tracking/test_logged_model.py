@@ -8,23 +8,23 @@ import pytest
 from PIL import Image
 from sample_runs import copy_runs
 
-from convlab.models import legacy as runs
-from convlab.tracking import logged_model
-from convlab.tracking import runs as tracking
+from convlab.runs import model_file
+from convlab.runs.run import Run
+from convlab.tracking import logged_model, mlflow_runs, store
 
 
 @pytest.fixture
 def log(trained, project, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.uri())  # a global would outlive the test
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri())  # a global would outlive the test
 
     def log(name):
         copy_runs(trained, project, name)
-        run_id = tracking.start("convlab", name, {})
-        model_id = logged_model.log_run(project / "runs" / name, "convlab", run_id)
-        (linked,) = tracking.client().get_run(run_id).outputs.model_outputs
+        run_id = mlflow_runs.start("convlab", name, {})
+        model_id = logged_model.log_run(Run(project / "runs" / name), "convlab", run_id)
+        (linked,) = store.client().get_run(run_id).outputs.model_outputs
         assert linked.model_id == model_id
-        assert tracking.client().get_logged_model(model_id).source_run_id == run_id
-        mlflow.set_tracking_uri(tracking.uri())
+        assert store.client().get_logged_model(model_id).source_run_id == run_id
+        mlflow.set_tracking_uri(store.uri())
         return mlflow.pyfunc.load_model(f"models:/{model_id}")
 
     return log
@@ -42,9 +42,9 @@ def test_a_network_takes_image_files_and_says_what_evaluate_measured(log, projec
 
 def test_a_head_takes_vectors_and_says_what_evaluate_measured(log, project, trained):
     model = log("head")
-    card = runs.read_card(project / "runs" / "head" / "model")
-    assert model.metadata.signature.inputs.inputs[0].shape == (-1, card["input_shape"][0])
-    assert model.predict(model.input_example)["class"].isin(card["classes"]).all()
+    found = model_file.read(project / "runs" / "head" / "model")
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, found.input_shape[0])
+    assert model.predict(model.input_example)["class"].isin(found.classes).all()
     folder = next(trained.glob("features/patches/*"))
     vectors = np.load(folder / "vectors.npy")
     with np.load(project / "runs" / "head" / "predictions.npz") as measured:

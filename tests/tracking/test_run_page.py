@@ -3,7 +3,7 @@
 import json
 
 from convlab.base import config
-from convlab.models import legacy as runs
+from convlab.runs.run import Run
 from convlab.tracking.run_page import note, parameters
 
 
@@ -43,10 +43,10 @@ def test_a_note_says_the_result_the_data_and_how_to_repeat_it(tmp_path):
     (directory / "model").mkdir(parents=True)
     (directory / "model" / "model.json").write_text(json.dumps(card))
     settings = {"name": "one", "data": {"name": "toys", "module": {"dir": "data/toys"}}}
-    assert "Trained: weights of epoch 7." in note(directory, settings)
-    runs.update_state(directory, git_commit="c0ffee", git_dirty=True, command="convlab train seed=2")
+    assert "Trained: weights of epoch 7." in note(Run(directory), settings)
+    Run(directory).update_state(git_commit="c0ffee", git_dirty=True, command="convlab train seed=2")
     test = {"acc": 0.875, "acc_low": 0.5, "acc_high": 0.96875, "num_images": 1234, "loss": 0.5, "ece": 0.0625}
-    assert note(directory, settings, {"test": test}) == (
+    assert note(Run(directory), settings, {"test": test}) == (
         "**Test accuracy 87.50 %** (95 % interval 50.00 to 96.88 %) on 1,234 images, loss 0.5000, "
         "calibration error 6.25 %; weights of epoch 7 (averaged).\n\n"
         "**Data:** `toys` in `data/toys`, content `0123456789ab`.\n\n"

@@ -14,8 +14,8 @@ import zlib
 import pytest
 
 from convlab.base import config
-from convlab.models import legacy as runs
-from convlab.tracking import runs as tracking
+from convlab.runs.run import Run
+from convlab.tracking import lightning, mlflow_runs, store
 from convlab.training.evaluation import evaluate
 from convlab.training.train import train
 
@@ -27,12 +27,12 @@ def settings(*overrides):
 
 
 def run_of(run_dir):
-    return tracking.client().get_run(runs.read_state(run_dir)["mlflow"]["run_id"])
+    return store.client().get_run(Run(run_dir).state["mlflow"]["run_id"])
 
 
 def artifacts(run_id, path=None):
     found = []
-    for item in tracking.client().list_artifacts(run_id, path):
+    for item in store.client().list_artifacts(run_id, path):
         found += artifacts(run_id, item.path) if item.is_dir else [item.path]
     return found
 
@@ -60,7 +60,7 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
     assert run.data.tags["substitutes"] == "none"
     (data,) = [item.dataset for item in run.inputs.dataset_inputs]
     assert (data.name, data.digest) == ("digits", lineage["data_hash"][:8])
-    epochs = tracking.client().get_metric_history(run.info.run_id, "val/acc")
+    epochs = store.client().get_metric_history(run.info.run_id, "val/acc")
     assert len(epochs) == 2
     assert epochs[metrics["val"]["epoch"] - 1].value == pytest.approx(metrics["val"]["acc"])
     assert set(artifacts(run.info.run_id)) == {
@@ -74,54 +74,54 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
         "figures/mistakes.png",
     }
     assert (project / "mlflow.db").is_file()
-    kind = tracking.client().get_experiment_by_name("convlab").tags["mlflow.experimentKind"]
+    kind = store.client().get_experiment_by_name("convlab").tags["mlflow.experimentKind"]
     assert kind == "custom_model_development"
     assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
     assert not (project / "mlruns").exists()
 
-    loads = tracking.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
+    loads = store.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
 
     train(settings("trainer.max_epochs=3", "resume=latest"), run_dir)
     assert run_of(run_dir).info.run_id == run.info.run_id
-    assert len(tracking.client().get_metric_history(run.info.run_id, "val/acc")) == 3
-    more = tracking.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
+    assert len(store.client().get_metric_history(run.info.run_id, "val/acc")) == 3
+    more = store.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
     assert [load.step for load in more] == list(range(len(more)))
     assert len(more) > len(loads) > 0
 
 
 def test_a_failing_training_leaves_no_thread_behind(project):
-    run_id = tracking.start("convlab", "one", {})
+    run_id = mlflow_runs.start("convlab", "one", {})
 
     def fail():
-        with tracking.system_metrics(run_id, going_on=False):
+        with mlflow_runs.system_metrics(run_id, going_on=False):
             assert [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
-    memory = tracking.client().get_run(run_id).data.metrics["system/system_memory_usage_percentage"]
+    memory = store.client().get_run(run_id).data.metrics["system/system_memory_usage_percentage"]
     assert 0 < memory <= 100
 
 
 def test_an_experiment_of_before_gets_the_columns_that_matter(project):
-    made = tracking.client().create_experiment("old")
-    assert tracking.experiment_id("old") == made
-    saved = json.loads(tracking.client().get_experiment(made).tags["mlflow.sharedViewState.results"])
+    made = store.client().create_experiment("old")
+    assert store.experiment_id("old") == made
+    saved = json.loads(store.client().get_experiment(made).tags["mlflow.sharedViewState.results"])
     kind, state = saved["state"].split(";")
     assert kind == "deflate"
     columns = json.loads(zlib.decompress(base64.b64decode(state)))["selectedColumns"]
     assert columns[0] == "metrics.`test/acc`"
-    assert tracking.table_url("http://127.0.0.1:5000", "old").endswith(
+    assert store.table_url("http://127.0.0.1:5000", "old").endswith(
         f"/#/experiments/{made}/runs?workflowType=machine_learning&viewStateShareKey=results"
     )
 
 
 def test_class_names_of_any_kind_are_recorded(project):
-    run_id = tracking.start("convlab", "one", {})
+    run_id = mlflow_runs.start("convlab", "one", {})
     names = ["test_class/tülips & co", "test_class/tölips & co", "test_class/my daisy"]
-    tracking.log_metrics(run_id, {name: value for value, name in enumerate(names)})
-    assert tracking.client().get_run(run_id).data.metrics == {
+    mlflow_runs.log_metrics(run_id, {name: value for value, name in enumerate(names)})
+    assert store.client().get_run(run_id).data.metrics == {
         "test_class/t_lips _ co": 0,
         "test_class/t_lips _ co_": 1,
         "test_class/my daisy": 2,
@@ -130,37 +130,37 @@ def test_class_names_of_any_kind_are_recorded(project):
 
 class TestBatchedLogger:
     def history(self, run_id):
-        found = tracking.client().get_metric_history(run_id, "train/loss_step")
+        found = store.client().get_metric_history(run_id, "train/loss_step")
         return [(metric.step, metric.value) for metric in found]
 
     def test_metrics_wait_for_their_turn_and_none_is_lost(self, project):
-        run_id = tracking.start("convlab", "one", {})
-        logger = tracking.lightning_logger(run_id, "convlab")
+        run_id = mlflow_runs.start("convlab", "one", {})
+        logger = lightning.lightning_logger(run_id, "convlab")
         logger.log_metrics({"train/loss_step": 0.5}, step=0)  # the first goes at once
         assert self.history(run_id) == [(0, 0.5)]
         expected = [(0, 0.5)]
-        for step in range(1, 2 * tracking.MAX_METRICS + 2):  # more than MLflow takes at a time
+        for step in range(1, 2 * lightning.MAX_METRICS + 2):  # more than MLflow takes at a time
             logger.log_metrics({"train/loss_step": step / 4}, step)
             expected.append((step, step / 4))
         assert len(self.history(run_id)) < len(expected)
         logger.finalize("success")
         assert self.history(run_id) == expected
-        assert tracking.client().get_run(run_id).info.status == "FINISHED"
+        assert store.client().get_run(run_id).info.status == "FINISHED"
 
     def test_names_are_short_and_a_rate_that_all_parameters_share_is_told_once(self, project):
-        run_id = tracking.start("convlab", "one", {})
-        logger = tracking.lightning_logger(run_id, "convlab")
+        run_id = mlflow_runs.start("convlab", "one", {})
+        logger = lightning.lightning_logger(run_id, "convlab")
         logger.log_metrics({"lr-AdamW/pg1": 0.5, "lr-AdamW/pg2": 0.5, "lr-AdamW/pg3": 0.25, "epoch": 0}, 0)
-        assert tracking.client().get_run(run_id).data.metrics == {"train/lr": 0.5, "train/lr_3": 0.25}
+        assert store.client().get_run(run_id).data.metrics == {"train/lr": 0.5, "train/lr_3": 0.25}
 
     def test_a_failure_writes_what_was_pending(self, project):
-        run_id = tracking.start("convlab", "one", {})
-        logger = tracking.lightning_logger(run_id, "convlab")
+        run_id = mlflow_runs.start("convlab", "one", {})
+        logger = lightning.lightning_logger(run_id, "convlab")
         for step in range(3):
             logger.log_metrics({"train/loss_step": 1.0}, step)
         logger.finalize("failed")
         assert self.history(run_id) == [(0, 1.0), (1, 1.0), (2, 1.0)]
-        assert tracking.client().get_run(run_id).info.status == "FAILED"
+        assert store.client().get_run(run_id).info.status == "FAILED"
 
 
 def test_a_new_training_is_a_new_run(project):
@@ -176,7 +176,7 @@ def test_an_evaluation_without_its_run_begins_one(project):
     run_dir = project / "runs" / "one"
     train(settings(), run_dir)
     before = run_of(run_dir).info.run_id
-    tracking.client().delete_run(before)
+    store.client().delete_run(before)
     evaluate(run_dir)
     assert run_of(run_dir).info.run_id != before
     assert "test/acc" in run_of(run_dir).data.metrics

@@ -8,8 +8,10 @@ import torch
 from tiny_training import Points, fit, linear, sgd
 
 from convlab.base.errors import ConvlabError
-from convlab.training.callbacks import HISTORY, AveragedWeights, History, LastCheckpoint, StepLog, StopAfter
+from convlab.training.averaging import AveragedWeights
+from convlab.training.callbacks import LastCheckpoint, StepLog, StopAfter
 from convlab.training.classifier import Classifier
+from convlab.training.history import COLUMNS, History
 
 
 class Recorder(pl.Callback):
@@ -60,7 +62,7 @@ def test_history_has_a_row_an_epoch_and_a_line_where_there_is_no_terminal(tmp_pa
     fit(Classifier(linear(), 2, sgd(lr=0.5)), max_epochs=3, callbacks=[history])
     with (tmp_path / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == HISTORY
+    assert tuple(rows[0]) == COLUMNS
     assert [(row["epoch"], row["step"], row["lr"]) for row in rows] == [
         ("1", "3", "0.5"),
         ("2", "6", "0.5"),

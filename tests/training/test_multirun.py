@@ -4,7 +4,7 @@ import json
 import sqlite3
 
 from convlab.base import config
-from convlab.models import legacy as runs
+from convlab.runs.run import Run
 from convlab.training import multirun
 
 QUICK = ["experiment=digits_fully_connected", "trainer.max_epochs=1", "model.hidden=8"]
@@ -59,7 +59,7 @@ def assert_one_parent_with_named_children(database, directory, names):
 def test_a_job_counts_as_finished_only_with_the_same_settings(project):
     settings = config.plain(config.compose("train", ["experiment=patches_linear_head"]))
     assert settings["model"]["num_inputs"] is None
-    runs.update_state(project, status="finished")
+    Run(project).update_state(status="finished")
     config.save({**settings, "model": {**settings["model"], "num_inputs": 8}}, project / "config.yaml")
     assert not multirun.finished(project, settings)  # not measured yet
     (project / "metrics.json").touch()

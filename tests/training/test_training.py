@@ -13,7 +13,9 @@ from omegaconf import OmegaConf
 
 from convlab.base import config
 from convlab.base.errors import ConvlabError
-from convlab.models import legacy as runs
+from convlab.models import saved
+from convlab.runs import model_file
+from convlab.runs.run import Run
 from convlab.training.evaluation import evaluate
 from convlab.training.train import train
 
@@ -29,7 +31,7 @@ def settings(project):
 
 
 def weights(run_dir):
-    return runs.read_card(run_dir / "model")["weights"]
+    return model_file.read(run_dir / "model").weights
 
 
 def test_a_run_leaves_what_runs_py_lists(settings, project):
@@ -57,7 +59,7 @@ def test_a_run_leaves_what_runs_py_lists(settings, project):
     assert metrics["test"]["num_images"] == metrics["test_raw"]["num_images"] == 500
     assert metrics["num_parameters"] == 784 * 32 + 32 + 32 * 10 + 10
     assert metrics["test"]["acc"] > 0.8
-    assert runs.read_state(run_dir)["status"] == "finished"
+    assert Run(run_dir).state["status"] == "finished"
 
 
 def test_the_same_configuration_gives_the_same_weights(settings, project):
@@ -74,7 +76,7 @@ def test_channels_last_changes_where_values_lie_and_little_else(project):
         words = ["experiment=digits_lenet5", "trainer.max_epochs=1", "logger=none"]
         words.append(f"channels_last={channels_last}")
         train(config.plain(config.compose("train", words)), project / "runs" / channels_last)
-        states.append(runs.load_model(project / "runs" / channels_last / "model").state_dict())
+        states.append(saved.load(project / "runs" / channels_last / "model").state_dict())
     for name, values in states[0].items():
         assert torch.allclose(states[1][name], values, atol=1e-3), name  # sums in another order
     assert not all(torch.equal(states[1][name], values) for name, values in states[0].items())
@@ -100,7 +102,7 @@ def test_the_model_is_the_best_epoch_not_the_last(settings, project):
     torch.save(state, project / "runs/one/checkpoints/last.ckpt")
     before = weights(project / "runs" / "one")
     train(settings(*overrides), project / "runs" / "one")
-    assert runs.read_card(project / "runs/one/model")["epoch"] == 1
+    assert model_file.read(project / "runs/one/model").epoch == 1
     assert weights(project / "runs" / "one") == before
 
 
@@ -137,7 +139,7 @@ def test_killed_and_resumed_is_as_if_undisturbed(convlab, project, every_n_steps
     common += ["averaging.decay=0.99", f"checkpoint.every_n_steps={every_n_steps}"]  # and lenet has dropout
     convlab("train", *common, "name=undisturbed")
     killed_in_training([*common, "name=killed"], project)
-    state = runs.read_state(project / "runs" / "killed")
+    state = Run(project / "runs" / "killed").state
     assert state["status"] == "running"
     again = convlab("train", *common, "name=killed")
     assert "Going on with killed from step" in again.stdout
@@ -148,7 +150,7 @@ def test_killed_and_resumed_is_as_if_undisturbed(convlab, project, every_n_steps
 
 def interrupt(run_dir):
     """Make a finished run look like one that was killed after its last checkpoint."""
-    runs.update_state(run_dir, status="running")
+    Run(run_dir).update_state(status="running")
 
 
 def test_auto_starts_anew_when_anything_changed(settings, project, capsys):
@@ -188,7 +190,7 @@ def test_never_starts_anew(settings, project, capsys):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("resume=latest", r"there is no .*last\.ckpt to go on from"),
+        ("resume=latest", r"there is no .*last\.ckpt to resume from"),
         ("resume=maybe", "resume=maybe: expected .auto., .latest. or .never."),
         ("model.num_classes=7", "num_classes=7, but the data has 10 classes"),
         ("model.num_inputs=100", r"does not accept inputs of shape \(1, 28, 28\)"),
@@ -205,7 +207,7 @@ def test_a_failed_run_says_so(settings, project, monkeypatch):
     monkeypatch.setattr("convlab.figures.plots.curves", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(settings(), project / "runs" / "one")
-    state = runs.read_state(project / "runs" / "one")
+    state = Run(project / "runs" / "one").state
     assert (state["status"], state["error"]) == ("failed", "ZeroDivisionError: division by zero")
 
 

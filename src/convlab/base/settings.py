@@ -52,10 +52,12 @@ class Trainer(_OpenSection):
     log_every_n_steps: AtLeastOne = 50
 
 
-class Logger(_OpenSection):
-    enabled: bool = False
-    experiment: Text | None = None
+class Logger(_Section):
+    enabled: bool
+    recorder: str | None = None
+    experiment: Text | None
     system_metrics: bool = False
+    loggers: dict[str, Part] = {}
 
 
 class Data(_OpenSection):

@@ -145,7 +145,7 @@ def visualize_attribution(run: Run, settings: dict[str, Any]) -> None:
     }
     directory = run.directory / "visualize"
     pictures.write(directory)
-    log(run.directory, directory)
+    log(run, directory)
     console.print(f"{directory}: attribution.png", markup=False)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from convlab.base.console import console
-from convlab.models import legacy as runs
+from convlab.runs import recorder as recorders
+from convlab.runs.run import Run
 
 FORMAT = 1
 
@@ -45,18 +45,9 @@ class Pictures:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def log(run_dir: Path, directory: Path) -> None:
-    """Copy the pictures in `directory` into the run's MLflow record, under `figures/`, where it has one."""
-    noted = runs.read_state(run_dir).get("mlflow")
-    if not noted:
-        return
-    from convlab.tracking import runs as tracking
-
-    if not tracking.reopen(noted["run_id"]):
-        console.print("The tracking database does not know this run: nothing is logged there.")
-        return
-    tracking.log_files(noted["run_id"], sorted(directory.iterdir()), "figures")
-    tracking.end(noted["run_id"])
+def log(run: Run, directory: Path) -> None:
+    """Add the pictures in `directory` to the run's record, where it has one."""
+    recorders.of(run.config.get("logger")).shown(run, sorted(directory.iterdir()))
 
 
 def rounded(value: float) -> float:

@@ -22,8 +22,9 @@ from mlflow.types.schema import ColSpec, DataType, Map, Schema, TensorSpec
 
 from convlab.data.example_image import example_image
 from convlab.data.preprocessing import Preprocessing
-from convlab.models.legacy import read_card
-from convlab.tracking import runs as tracking
+from convlab.runs.model_file import ModelFile
+from convlab.runs.run import Run
+from convlab.tracking import store
 
 LOADER, VECTOR_LOADER = "convlab.prediction.pyfunc", "convlab.prediction.vector_pyfunc"
 EXAMPLE = "input_example.json"
@@ -33,7 +34,7 @@ SIGNATURE = ModelSignature(Schema([ColSpec(DataType.binary, "image")]), OUTPUTS)
 
 def log(name: str, experiment_id: str, run_id: str | None, write: Callable[[Path, Model], None]) -> str:
     """Log the model that `write(directory, description)` puts into an empty directory; returns its id."""
-    client = tracking.client()
+    client = store.client()
     logged = client.create_logged_model(experiment_id, name, run_id)
     model = Model(
         artifact_path=logged.artifact_location,
@@ -50,32 +51,32 @@ def log(name: str, experiment_id: str, run_id: str | None, write: Callable[[Path
     return str(logged.model_id)
 
 
-def log_run(run_dir: Path, experiment: str, run_id: str) -> str:
-    """Log `run_dir`'s `model/`; returns the model's id."""
+def log_run(run: Run, experiment: str, run_id: str) -> str:
+    """Log `run`'s `model/`; returns the model's id."""
 
     def write(directory: Path, model: Model) -> None:
-        card = read_card(run_dir / "model")
+        found = run.model_file
         (directory / "data").mkdir(parents=True)
-        for name in ("model.json", *(f"{kind}.safetensors" for kind in card["weights"])):
-            (directory / "data" / name).symlink_to((run_dir / "model" / name).resolve())
-        _describe(model, directory, card)
+        for name in ("model.json", *found.weight_files):
+            (directory / "data" / name).symlink_to((run.model_dir / name).resolve())
+        _describe(model, directory, found)
         # `mlflow.pyfunc.save_model` would read every installed package's list of files: seconds
         model.save(str(directory / "MLmodel"))
 
-    name = re.sub(r"[/:.%\"']", "_", run_dir.name)  # which MLflow refuses
-    return log(name, tracking.experiment_id(experiment), run_id, write)
+    name = re.sub(r"[/:.%\"']", "_", run.name)  # which MLflow refuses
+    return log(name, store.experiment_id(experiment), run_id, write)
 
 
-def _describe(model: Model, directory: Path, card: dict[str, Any]) -> None:
+def _describe(model: Model, directory: Path, found: ModelFile) -> None:
     """Loader, signature and input example, in MLflow's formats: a split DataFrame, a tensor as lists."""
-    if len(card["input_shape"]) == 1:
-        vector = np.linspace(0, 1, card["input_shape"][0], dtype=np.float32)
+    if found.takes_vectors:
+        vector = np.linspace(0, 1, found.input_shape[0], dtype=np.float32)
         example: Any = [vector.tolist()]
         kind = {"type": "ndarray", "format": "tf-serving"}
         inputs = Schema([TensorSpec(vector.dtype, (-1, len(vector)))])
         model.signature, loader = ModelSignature(inputs, OUTPUTS), VECTOR_LOADER
     else:
-        image = base64.b64encode(example_image(Preprocessing.from_dict(card["preprocessing"]))).decode()
+        image = base64.b64encode(example_image(Preprocessing.from_dict(found.preprocessing))).decode()
         example = {"columns": ["image"], "data": [[image]]}
         kind = {"type": "dataframe", "pandas_orient": "split"}
         model.signature, loader = SIGNATURE, LOADER

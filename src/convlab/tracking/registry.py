@@ -1,4 +1,4 @@
-"""MLflow's Model Registry, as a sink like `tracking.py`: it follows the champions that the project keeps.
+"""MLflow's Model Registry: it follows the champions that the project keeps, and decides nothing.
 
 Each data set has a registered model, `convlab-<data>`; the alias `champion` is on the version whose files are
 those of the present champion. A version is an MLflow model of the flavor python_function: the complete model,
@@ -29,8 +29,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from convlab.base.errors import ConvlabError
 from convlab.data.example_image import example_image
 from convlab.data.preprocessing import Preprocessing
-from convlab.models.legacy import read_card
-from convlab.tracking import runs as tracking
+from convlab.runs import model_file
+from convlab.tracking import store
 from convlab.tracking.logged_model import LOADER, SIGNATURE, log
 
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
@@ -57,10 +57,10 @@ def set_champion(
     when the database or the server doesn't answer or refuses.
     """
     name = model_name(data)
-    mlflow.set_tracking_uri(tracking.uri())  # the store looks for the logged model there, whatever its client
+    mlflow.set_tracking_uri(store.uri())  # the store looks for the logged model there, whatever its client
     try:
-        experiment_id = tracking.experiment_id(experiment)  # makes the database, if need be
-        client = tracking.client()
+        experiment_id = store.experiment_id(experiment)  # makes the database, if need be
+        client = store.client()
         digest = _files_hash(directory)
         version = _version(client, name, digest)
         if version is None:
@@ -80,7 +80,7 @@ def set_champion(
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = textwrap.shorten(str(error) or type(error).__name__, 200).rstrip(".")
         raise ConvlabError(
-            f"MLflow's registry at {tracking.uri()} could not take the champion of {data}, so nothing has "
+            f"MLflow's registry at {store.uri()} could not take the champion of {data}, so nothing has "
             f"changed: {reason}. Mend it, or name another with MLFLOW_TRACKING_URI, and run it again."
         ) from error
     return f"{name}, version {version}"
@@ -91,7 +91,7 @@ def download(uri: str, folder: Path) -> Path:
 
     Raises ConvlabError when the registry does not know it or doesn't answer, or if it is none of convlab's.
     """
-    where = tracking.uri()
+    where = store.uri()
     try:
         found = artifacts.download_artifacts(uri, None, None, str(folder), where, where)
         flavor = Model.load(found).flavors.get("python_function", {})
@@ -105,7 +105,7 @@ def download(uri: str, folder: Path) -> Path:
 
 def _upload(directory: Path, experiment_id: str, run_id: str | None) -> str:
     """Log `directory` as an MLflow model; returns the model's id."""
-    preprocessing = Preprocessing.from_dict(read_card(directory)["preprocessing"])
+    preprocessing = Preprocessing.from_dict(model_file.read(directory).preprocessing)
 
     def write(target: Path, model: Model) -> None:
         pyfunc.save_model(

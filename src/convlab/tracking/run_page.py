@@ -1,10 +1,9 @@
 """What MLflow shows of a run in short: the parameters that tell runs apart, and a note. No MLflow here."""
 
-from pathlib import Path
 from typing import Any
 
 from convlab.base.project import project_dir
-from convlab.models import legacy as runs
+from convlab.runs.run import Run
 
 PARTS = ("model", "optimizer", "loss", "averaging")  # of which each further setting is a parameter
 FROM_DATA = ("num_inputs", "num_classes")
@@ -49,28 +48,29 @@ def parameters(config: dict[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in named.items() if value is not None}
 
 
-def note(run_dir: Path, config: dict[str, Any], metrics: dict[str, Any] | None = None) -> str:
+def note(run: Run, config: dict[str, Any], metrics: dict[str, Any] | None = None) -> str:
     """The run in Markdown: its result (`metrics`: what metrics.json holds), its data, how to repeat it."""
-    state, card = runs.read_state(run_dir), runs.read_card(run_dir / "model")
-    lineage = card["lineage"]
+    model = run.model_file
+    lineage = model.lineage
     if metrics is None:
-        result = f"Trained: weights of epoch {card['epoch']}. Not measured on the test images yet."
+        result = f"Trained: weights of epoch {model.epoch}. Not measured on the test images yet."
     else:
         test = metrics["test"]
         low, high = (f"{100 * test[f'acc_{end}']:.2f}" for end in ("low", "high"))
         result = (
             f"**Test accuracy {100 * test['acc']:.2f} %** (95 % interval {low} to {high} %) on "
             f"{test['num_images']:,} images, loss {test['loss']:.4f}, calibration error "
-            f"{100 * test['ece']:.2f} %; weights of epoch {card['epoch']} ({card['selected']})."
+            f"{100 * test['ece']:.2f} %; weights of epoch {model.epoch} ({model.selected})."
         )
     data, content = config["data"], lineage["data_hash"][:12]
     lines = [result, f"**Data:** `{data['name']}` in `{data['module']['dir']}`, content `{content}`."]
     lines += [f"**Substitute:** {words}." for words in lineage["substitutes"]]
-    lines.append("**To repeat it:**\n\n```bash\n" + "\n".join(_commands(run_dir, config, state)) + "\n```")
+    lines.append("**To repeat it:**\n\n```bash\n" + "\n".join(_commands(run, config)) + "\n```")
     return "\n\n".join(lines)
 
 
-def _commands(run_dir: Path, config: dict[str, Any], state: dict[str, Any]) -> list[str]:
+def _commands(run: Run, config: dict[str, Any]) -> list[str]:
+    state = run.state
     commit, dirty = state.get("git_commit"), state.get("git_dirty")
     commands = []
     if commit:
@@ -79,7 +79,7 @@ def _commands(run_dir: Path, config: dict[str, Any], state: dict[str, Any]) -> l
         commands.append(state["command"])
     elif (project_dir() / "conf" / "experiment" / f"{config['name']}.yaml").is_file():
         commands.append(f"convlab train experiment={config['name']}")
-    return [*commands, f"convlab evaluate {run_dir.name}"]
+    return [*commands, f"convlab evaluate {run.name}"]
 
 
 def _last_word(target: str | None) -> str | None:

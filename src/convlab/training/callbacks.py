@@ -1,20 +1,16 @@
-"""What happens around training steps: exact resumption, averaged weights, a line an epoch."""
+"""What happens around training steps: exact resumption, an end by steps, a line in the log."""
 
-import csv
-import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
+from pytorch_lightning.callbacks import Callback, Checkpoint
 from torch import Tensor
 
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 from convlab.training.classifier import Classifier
-
-HISTORY = ("epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc")
 
 
 class RandomState(Callback):
@@ -37,31 +33,6 @@ class RandomState(Callback):
             if torch.cuda.is_available() and "cuda" in self._restored:
                 torch.cuda.set_rng_state(self._restored["cuda"].cpu())
             self._restored = None
-
-
-class AveragedWeights(WeightAveraging):
-    """TensorFlow's exponential moving average: decay ramps up as min(decay, (1 + step) / (10 + step)).
-
-    The average starts at the initial weights; `step` counts optimizer steps and is 1 in the first update
-    (`tf.train.ExponentialMovingAverage` with `num_updates=global_step`). Validation and `best.ckpt` use
-    the average; checkpoints hold the raw weights too, as `current_model_state`.
-    """
-
-    def __init__(self, decay: float) -> None:
-        if not 0 <= decay < 1:
-            raise ConvlabError(f"averaging.decay={decay}: expected 0 <= decay < 1.")
-
-        def average(averaged: Tensor, current: Tensor, num_averaged: Tensor | int) -> Tensor:
-            step = float(num_averaged)
-            return averaged.lerp(current, 1 - min(decay, (1 + step) / (10 + step)))
-
-        super().__init__(avg_fn=average)
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit" and self._average_model is not None:
-            # AveragedModel's first update copies; count the initial weights as that first one.
-            self._average_model.update_parameters(pl_module)
 
 
 class StopAfter(Callback):
@@ -139,69 +110,3 @@ class StepLog(Callback):
         console.print(
             f"step {step:,}: loss {loss + self._l2:.4f}{terms}, learning rate {self._rate:.6f}", markup=False
         )
-
-
-class History(Callback):
-    """One row an epoch in `history.csv`, and one line in the log where there is no progress bar.
-
-    The file holds no times: equal runs write equal files.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: list[dict[str, float]] = []
-        self._validated = False  # in this epoch: check_val_every_n_epoch leaves some out
-        self._seconds_before = 0.0
-        self._start: float | None = None  # a run resumed at its very end trains no more
-
-    @property
-    def seconds(self) -> float:
-        """Training time so far, earlier sessions of a resumed run included."""
-        now = 0.0 if self._start is None else time.monotonic() - self._start
-        return self._seconds_before + now
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "seconds": self.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows, self._seconds_before = list(state_dict["rows"]), state_dict["seconds"]
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._start = time.monotonic()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._validated = False
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._validated = True
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # the module logs its training metrics only after the callbacks' turn
-        assert isinstance(pl_module, Classifier)
-        logged = {**trainer.callback_metrics, **pl_module.train_metrics()}
-        metrics = {name: value.item() for name, value in logged.items()}
-        row = {
-            "epoch": trainer.current_epoch + 1,
-            "step": trainer.global_step,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
-        }
-        fresh = [name for name in HISTORY if self._validated or not name.startswith("val/")]
-        row |= {name: metrics[name] for name in fresh if name in metrics}
-        self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
-        self._write()
-        if not console.is_terminal:
-            of = f" of {trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-            console.print(
-                f"epoch {row['epoch']:>3}{of}: "
-                + "  ".join(f"{name} {row[name]:.4f}" for name in HISTORY[3:] if name in row)
-                + f"  ({self.seconds:.0f} s)",
-                markup=False,
-            )
-
-    def _write(self) -> None:
-        partial = self.path.with_name(f".{self.path.name}")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, HISTORY)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        partial.replace(self.path)

@@ -12,6 +12,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from convlab.base.errors import ConvlabError
 
+METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")  # that an epoch ends with
+
 
 class Classifier(pl.LightningModule):
     """Training of `model`, which maps n ... to n `num_classes` logits.

@@ -2,7 +2,7 @@
 
 sweeps/<name>/
   cv.json                   the folds' results, their mean and interval
-  fold-1_seed-1/            a run directory (`runs.py`) for each, measured on its own fold
+  fold-1_seed-1/            a run directory (runs/run.py) for each, measured on its own fold
 
 Folds are parts of the training and validation images (`data/folds.py`); the test images are not read.
 """
@@ -20,8 +20,10 @@ from scipy.special import stdtrit
 from convlab.base import config, overriding
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
+from convlab.base.files import write_json
 from convlab.base.project import project_dir
-from convlab.models import legacy as runs
+from convlab.runs import recorder as recorders
+from convlab.runs.recorder import Recorder
 from convlab.training import multirun
 
 CONFIDENCE = 0.95
@@ -93,8 +95,8 @@ def run(plan: Plan) -> dict[str, Any]:
     from convlab.training.evaluation import evaluate
     from convlab.training.train import train
 
-    directory = plan.directory
-    parent_id = _open_parent(plan)
+    directory, recorder = plan.directory, recorders.of(plan.settings["logger"])
+    parent_id = _open_parent(plan, recorder)
     try:
         for name, words in plan.jobs().items():
             settings = config.plain(config.compose("train", words))
@@ -110,13 +112,13 @@ def run(plan: Plan) -> dict[str, Any]:
             measured = evaluate(directory / name)["test"]
             console.print(f"{name}: {measured['acc']:.2%} of {measured['num_images']:,} images", markup=False)
         result = _result(plan)
-        runs.write_json(directory / "cv.json", result | {"parent_id": parent_id})
+        write_json(directory / "cv.json", result | {"parent_id": parent_id})
     except BaseException:
         if parent_id is not None:
-            _tracking().end(parent_id, failed=True)
+            recorder.end_group(parent_id, failed=True)
         raise
     if parent_id is not None:
-        _record(directory, parent_id, result)
+        _record(directory, parent_id, result, recorder)
     return result
 
 
@@ -164,31 +166,17 @@ def _result(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _open_parent(plan: Plan) -> str | None:
-    """MLflow's run that the folds are children of, begun or going on; None without tracking."""
+def _open_parent(plan: Plan, recorder: Recorder) -> str | None:
+    """The record's group that the folds belong to, begun or going on; None without tracking."""
     noted = plan.directory / "cv.json"
     parent_id = json.loads(noted.read_text()).get("parent_id") if noted.is_file() else None
-    logger = plan.settings["logger"]
-    if not logger["enabled"]:
-        runs.write_json(noted, {"parent_id": parent_id})
-        return None
-    if not _tracking().reopen(parent_id):
-        tags = {"cross-validation": f"{plan.folds} folds, seeds {', '.join(map(str, plan.seeds))}"}
-        parent_id = _tracking().start(logger["experiment"], str(plan.settings["name"]), tags)
-    runs.write_json(noted, {"parent_id": parent_id})
-    return str(parent_id)
+    tags = {"cross-validation": f"{plan.folds} folds, seeds {', '.join(map(str, plan.seeds))}"}
+    parent_id = recorder.begin_group(str(plan.settings["name"]), tags, parent_id)
+    write_json(noted, {"parent_id": parent_id})
+    return parent_id
 
 
-def _record(directory: Path, parent_id: str, result: dict[str, Any]) -> None:
-    tracking = _tracking()
+def _record(directory: Path, parent_id: str, result: dict[str, Any], recorder: Recorder) -> None:
     flat = {f"cv/{metric}_{key}": value for metric in METRICS for key, value in result[metric].items()}
-    tracking.log_metrics(parent_id, {name: value for name, value in flat.items() if value is not None})
-    tracking.log_files(parent_id, [directory / "cv.json"])
-    tracking.end(parent_id)
-
-
-def _tracking() -> Any:
-    """`convlab.tracking.runs`, imported when a run is tracked: MLflow takes seconds."""
-    from convlab.tracking import runs as tracking
-
-    return tracking
+    known = {name: value for name, value in flat.items() if value is not None}
+    recorder.end_group(parent_id, known, files=[directory / "cv.json"])

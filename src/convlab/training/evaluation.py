@@ -13,10 +13,12 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
+from convlab.base.files import write_json
 from convlab.data.batches import Batches
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
-from convlab.models import legacy as runs
+from convlab.models import saved
+from convlab.runs import recorder as recorders
 from convlab.runs.run import Run
 
 NUM_BINS = 15  # of confidence, all as wide, in a calibration error
@@ -24,35 +26,35 @@ NUM_BINS = 15  # of confidence, all as wide, in a calibration error
 
 def evaluate(run_dir: Path) -> dict[str, Any]:
     """Write `metrics.json`, `predictions.npz`, `confusion.png`, `mistakes.png`; returns the metrics."""
-    card = runs.read_card(run_dir / "model")
-    config, data = Run(run_dir).config, Run(run_dir).data_module()
+    run = Run(run_dir)
+    model, data = run.model_file, run.data_module()
     measured, logits = {}, {}
-    for kind in card["weights"]:
-        network = runs.load_model(run_dir / "model", kind)
+    for kind in model.weights:
+        network = saved.load(run.model_dir, kind)
         logits[kind], labels = predict(network, data.test_dataloader())
         measured[kind] = measure(logits[kind], labels)
-    selected = card["selected"]
-    network = runs.load_model(run_dir / "model")
+    selected = model.selected
+    network = saved.load(run.model_dir)
     val_logits, val_labels = predict(network, data.val_dataloader())
     metrics = {
-        "name": run_dir.name,
-        "model": card["model"]["_target_"].rsplit(".", 1)[-1],
-        "data": _data_name(config["data"]),
+        "name": run.name,
+        "model": model.network_name,
+        "data": _data_name(run.config["data"]),
         "weights": selected,
         "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
         "test": measured[selected],
         **({"test_raw": measured["raw"]} if selected != "raw" else {}),
-        "val": {**measure(val_logits, val_labels), "epoch": card["epoch"]},
+        "val": {**measure(val_logits, val_labels), "epoch": model.epoch},
         "per_class": _per_class(logits[selected], labels, data.classes),
-        "lineage": card["lineage"] | {"weights_hash": card["weights"][selected]},
+        "lineage": model.lineage | {"weights_hash": model.weights_hash},
     }
     probabilities = logits[selected].softmax(1)
     np.savez_compressed(
         run_dir / "predictions.npz", labels=labels.numpy(), probabilities=probabilities.numpy()
     )
     _draw(run_dir, data, probabilities, labels)
-    runs.write_json(run_dir / "metrics.json", metrics)
-    _record(run_dir, config, metrics)
+    write_json(run_dir / "metrics.json", metrics)
+    recorders.of(run.config["logger"]).measured(run, metrics)
     return metrics
 
 
@@ -105,29 +107,3 @@ def _draw(run_dir: Path, data: LabelledData, probabilities: Tensor, labels: Tens
     images = [data.image("test", int(index)) for index in worst]
     gallery = plots.mistakes(images, labels[worst].numpy(), probabilities[worst].numpy(), data.classes)
     gallery.savefig(run_dir / "mistakes.png")
-
-
-def _record(run_dir: Path, config: dict[str, Any], metrics: dict[str, Any]) -> None:
-    """Add the result to the run's MLflow record; one is begun if this database does not know the run."""
-    noted = runs.read_state(run_dir).get("mlflow")
-    if not noted:
-        return
-    from convlab.tracking import logged_model
-    from convlab.tracking import runs as tracking
-
-    run_id, model_id = noted["run_id"], noted.get("model_id")
-    if not tracking.reopen(run_id):
-        run_id = tracking.start(noted["experiment"], run_dir.name, metrics["lineage"])
-        tracking.log_params(run_id, config)
-        model_id = logged_model.log_run(run_dir, noted["experiment"], run_id)
-        runs.update_state(run_dir, mlflow={**noted, "run_id": run_id, "model_id": model_id})
-    flat = {f"test/{name}": metrics["test"][name] for name in ("acc", "loss", "ece")}
-    flat |= {
-        f"test_raw/{name}": metrics["test_raw"][name] for name in ("acc", "loss") if "test_raw" in metrics
-    }
-    flat |= {f"test_class/{name}": part["acc"] for name, part in metrics["per_class"].items()}
-    tracking.log_metrics(run_id, flat, model_id)
-    tracking.describe(run_id, run_dir, config, metrics)
-    tracking.log_files(run_id, [run_dir / "metrics.json"])
-    tracking.log_files(run_id, [run_dir / "confusion.png", run_dir / "mistakes.png"], "figures")
-    tracking.end(run_id)

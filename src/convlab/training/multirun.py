@@ -2,7 +2,7 @@
 
 sweeps/<date>/
   sweep.json          the overrides and the parent MLflow run
-  <job>/              a run directory (`runs.py`) for each combination
+  <job>/              a run directory (runs/run.py) for each combination
 """
 
 import json
@@ -12,14 +12,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.table import Table
 
 from convlab.base import config, overriding
 from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
+from convlab.base.files import write_json
 from convlab.base.project import project_dir
-from convlab.models import legacy as runs
+from convlab.runs import recorder as recorders
+from convlab.runs.recorder import Recorder
+from convlab.runs.run import Run
 
 RESUME = "sweep.resume"
 
@@ -34,8 +36,10 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
     lasting = sorted(str(item.input_line) for item in parsed if item.key_or_group != RESUME)
     directory = _directory(lasting, resuming)
     settings = config.plain(config.compose("train", [overriding.first_value(item) for item in parsed]))
-    parent_id = _open_parent(directory, lasting, settings["logger"])
-    runs.write_json(directory / "sweep.json", {"overrides": lasting, "parent_id": parent_id})
+    recorder, noted = recorders.of(settings["logger"]), directory / "sweep.json"
+    parent_id = json.loads(noted.read_text())["parent_id"] if noted.is_file() else None
+    parent_id = recorder.begin_group(f"sweep {directory.name}", {"sweep": " ".join(lasting)}, parent_id)
+    write_json(noted, {"overrides": lasting, "parent_id": parent_id})
     shared = [item.key_or_group for item in parsed if not item.is_sweep_override()]
     excluded = ",".join(["experiment", *shared])
     try:
@@ -46,7 +50,7 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
             ]
         )
     finally:  # after Ctrl-C, too: what is finished is shown, and how to go on
-        status = _close(directory, parent_id)
+        status = _close(directory, parent_id, recorder)
     return status
 
 
@@ -61,15 +65,15 @@ def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None],
     except Exception as error:
         if not isinstance(error, ConvlabError):
             traceback.print_exc()
-        runs.update_state(directory, status="failed", error=f"{type(error).__name__}: {error}")
+        Run(directory).update_state(status="failed", error=f"{type(error).__name__}: {error}")
         warn(f"job {directory.name} failed; the others go on.")
 
 
 def finished(directory: Path, settings: dict[str, Any]) -> bool:
     """Whether the job is done and measured, with these very settings: `conf/` may have changed since."""
-    if runs.read_state(directory).get("status") != "finished" or not (directory / "metrics.json").is_file():
+    if Run(directory).state.get("status") != "finished" or not (directory / "metrics.json").is_file():
         return False
-    saved: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))  # type: ignore[assignment]
+    saved = Run(directory).config
     # sizes left open (null) were filled in from the data
     model = {
         key: saved["model"].get(key) if value is None else value for key, value in settings["model"].items()
@@ -91,20 +95,7 @@ def _directory(overrides: list[str], resuming: bool) -> Path:
     return sweeps / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
 
 
-def _open_parent(directory: Path, overrides: list[str], logger: dict[str, Any]) -> str | None:
-    if not logger["enabled"]:
-        return None
-    from convlab.tracking import runs as tracking
-
-    noted = directory / "sweep.json"
-    parent_id = json.loads(noted.read_text())["parent_id"] if noted.is_file() else None
-    if tracking.reopen(parent_id):
-        return str(parent_id)
-    name = f"sweep {directory.name}"
-    return tracking.start(logger["experiment"], name, {"sweep": " ".join(overrides)})
-
-
-def _close(directory: Path, parent_id: str | None) -> int:
+def _close(directory: Path, parent_id: str | None, recorder: Recorder) -> int:
     rows = _results(directory)
     failed = [row for row in rows if row["status"] != "finished"]
     console.print(_table(directory, rows))
@@ -114,13 +105,11 @@ def _close(directory: Path, parent_id: str | None) -> int:
     if failed:
         console.print("The same command with sweep.resume=true runs only what is missing.")
     if parent_id is not None:
-        from convlab.tracking import runs as tracking
-
         best = max((row["test/acc"] for row in rows if row["test/acc"] is not None), default=None)
-        if best is not None:
-            tracking.log_metrics(parent_id, {"best/test/acc": best})
-        tracking.end(parent_id, failed=bool(failed))
-        console.print(f"Browse it:      convlab ui   then {tracking.run_url(parent_id)}", markup=False)
+        metrics = {} if best is None else {"best/test/acc": best}
+        recorder.end_group(parent_id, metrics, failed=bool(failed))
+        if (address := recorder.group_address(parent_id)) is not None:
+            console.print(f"Browse it:      convlab ui   then {address}", markup=False)
     return 1 if failed else 0
 
 

@@ -16,7 +16,7 @@ from published import make_mirror
 from convlab.cli import main as cli
 from convlab.cli.diagnosis import computing, machine, packages, published_files, repository, tracking_database
 from convlab.cli.diagnosis.finding import Finding, Status, without_passwords
-from convlab.tracking import runs as tracking
+from convlab.tracking import store
 
 ROOT = Path(__file__).parents[3]
 
@@ -183,7 +183,7 @@ def test_this_projects_own_pipeline_is_read() -> None:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    tracking.MlflowClient(f"sqlite:///{path}").search_experiments()
+    store.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 
 

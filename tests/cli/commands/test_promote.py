@@ -19,7 +19,7 @@ from convlab.prediction import complete_model
 from convlab.promotion.calibration import error_by_chance
 from convlab.runs import champions
 from convlab.runs.run import Run
-from convlab.tracking import runs as tracking
+from convlab.tracking import mlflow_runs, store
 
 PIXELS = Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(1,))
 
@@ -47,7 +47,7 @@ def test_predict_takes_the_champion_and_its_directory_anywhere(project, trained,
 
 
 def version(data):
-    return tracking.client().get_model_version_by_alias(f"convlab-{data}", "champion")
+    return store.client().get_model_version_by_alias(f"convlab-{data}", "champion")
 
 
 def evaluated(run_dir):
@@ -75,7 +75,7 @@ def test_a_worse_model_is_refused_and_a_better_one_accepted(project, trained, ca
         f"{100 * (ece - chance) - 10:.2f} points above the 10.00% required."
     )
     assert not (project / "champions").exists()
-    assert tracking.client().search_registered_models() == []
+    assert store.client().search_registered_models() == []
 
     assert promote.run(["middling"]) == 0
     assert (champions.champion().run, version("digits").version) == ("middling", 1)
@@ -113,7 +113,7 @@ def test_latency_is_measured_now(project, trained):
 
 def test_a_version_is_registered_whole(project, trained):
     copied(project, trained, "lenet5")
-    run_id = tracking.start("convlab", "lenet5", {})
+    run_id = mlflow_runs.start("convlab", "lenet5", {})
     Run(project / "runs" / "lenet5").update_state(mlflow={"experiment": "convlab", "run_id": run_id})
     assert promote.run(["lenet5"]) == 0
     directory = champions.champion("digits").directory
@@ -127,7 +127,7 @@ def test_a_version_is_registered_whole(project, trained):
         assert found.tags[tag] == lineage[tag]
     assert (found.run_id, found.description) == (run_id, (directory / "README.md").read_text())
     assert found.description.startswith("# lenet5: digits\n")
-    (output,) = tracking.client().get_run(run_id).outputs.model_outputs
+    (output,) = store.client().get_run(run_id).outputs.model_outputs
     assert found.source == f"models:/{output.model_id}"
 
     stored = project / "mlartifacts" / "convlab" / "models" / output.model_id / "artifacts"
@@ -169,7 +169,7 @@ def test_the_champion_again_changes_nothing_but_a_lost_alias(project, trained, c
     copied(project, trained, "lenet5")
     assert promote.run(["lenet5"]) == 0
     before = files_of(project / "champions")
-    tracking.client().delete_registered_model_alias("convlab-digits", "champion")
+    store.client().delete_registered_model_alias("convlab-digits", "champion")
     assert promote.run(["lenet5"]) == 0
     assert "lenet5 is already the champion of digits: convlab-digits, version 1" in capsys.readouterr().out
     assert files_of(project / "champions") == before

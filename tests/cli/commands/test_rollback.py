@@ -7,11 +7,11 @@ from sample_runs import copy_runs
 from convlab.base.errors import ConvlabError
 from convlab.cli.commands import promote, rollback
 from convlab.runs import champions
-from convlab.tracking import runs as tracking
+from convlab.tracking import store
 
 
 def version(data="digits"):
-    return tracking.client().get_model_version_by_alias(f"convlab-{data}", "champion")
+    return store.client().get_model_version_by_alias(f"convlab-{data}", "champion")
 
 
 def files_of(directory):

@@ -202,15 +202,15 @@ def test_without_relu_there_are_no_projections_but_all_else(run_dir, capsys):
 
 
 def test_the_pictures_join_the_run_s_record(run_dir, monkeypatch):
-    from convlab.tracking import runs as tracking
+    from convlab.tracking import mlflow_runs, store
 
-    run_id = tracking.start("convlab", "digits_lenet5", {})
-    tracking.end(run_id)
+    run_id = mlflow_runs.start("convlab", "digits_lenet5", {})
+    mlflow_runs.end(run_id)
     Run(run_dir).update_state(mlflow={"run_id": run_id, "experiment": "convlab"})
     assert visualize("experiment=digits_lenet5", "layer=c1", *QUICK) == 0
-    logged = {each.path for each in tracking.client().list_artifacts(run_id, "figures")}
+    logged = {each.path for each in store.client().list_artifacts(run_id, "figures")}
     assert logged == {f"figures/{name}" for name in ["top9_c1.png", *FIGURES, "visualize.json"]}
-    assert tracking.client().get_run(run_id).info.status == "FINISHED"
+    assert store.client().get_run(run_id).info.status == "FINISHED"
 
 
 class Narrow(nn.Sequential):

@@ -35,6 +35,7 @@ from typing import Any
 
 from convlab.base import config
 from convlab.base.console import console
+from convlab.runs import recorder as recorders
 from convlab.runs.run import Run
 from convlab.training import multirun
 
@@ -99,10 +100,5 @@ def _say_what_next(run: Run, settings: dict[str, Any]) -> None:
     console.print(f"Trained {run.name} in {run.state['seconds']:.0f} s: {run.directory}", markup=False)
     if not settings["evaluate"]:
         console.print(f"Test accuracy:  convlab evaluate {run.name}", markup=False)
-    if run.state.get("mlflow"):
-        from convlab.tracking import runs as tracking
-
-        console.print(
-            f"Browse it:      convlab ui   then {tracking.run_url(run.state['mlflow']['run_id'])}",
-            markup=False,
-        )
+    if (address := recorders.of(settings["logger"]).address(run)) is not None:
+        console.print(f"Browse it:      convlab ui   then {address}", markup=False)

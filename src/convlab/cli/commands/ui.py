@@ -27,13 +27,13 @@ def run(args: list[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     options = parser.parse_args(args)
 
-    from convlab.tracking import runs as tracking
+    from convlab.tracking import store
 
     server = f"http://{options.host}:{options.port}"
-    table = tracking.table_url(server, EXPERIMENT)  # makes the database: an empty page is better than none
-    console.print(f"MLflow on {tracking.uri()}: {server}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
+    table = store.table_url(server, EXPERIMENT)  # makes the database: an empty page is better than none
+    console.print(f"MLflow on {store.uri()}: {server}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
     console.print(f"Runs, with the columns that matter: {table}", markup=False, soft_wrap=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking.uri()]
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri()]
     command += ["--host", options.host, "--port", str(options.port), "--workers", "1"]
     try:
         return subprocess.run(command, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}).returncode

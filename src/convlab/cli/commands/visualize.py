@@ -94,7 +94,7 @@ def _draw(
     pictures.record |= {"data": data_settings["name"], **origin}
     directory = run_dir / "visualize"
     pictures.write(directory)
-    log(run_dir, directory)
+    log(Run(run_dir), directory)
     console.print(f"{directory}: {', '.join(pictures.figures)}", markup=False)
 
 

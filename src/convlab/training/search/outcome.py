@@ -1,10 +1,10 @@
-"""What a search found: its trials as plain rows, a table, study.json, the report, and MLflow's parent run.
+"""What a search found: its trials as plain rows, a table, study.json, the report, and the record.
 
 sweeps/<name>/
   study.db        Optuna's study, unless another database was named
   study.json      the trials and the best one
   report.html     what mattered, in pictures
-  <number>/       a run directory (`runs.py`) for each trial, not evaluated: the test images don't choose
+  <number>/       a run directory (runs/run.py) for each trial, not evaluated: the test images don't choose
 """
 
 import math
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from convlab.base.console import console
 from convlab.figures.plots import percent
+from convlab.runs import recorder as recorders
 from convlab.training.search import space
 from convlab.training.search.plan import Plan
 from convlab.training.search.study import attempts, origin
@@ -129,32 +130,25 @@ def summary(outcome: Outcome) -> str:
 
 
 def open_parent(plan: Plan, study: optuna.Study) -> str | None:
-    """MLflow's run that the trials are children of, begun or going on; None without tracking."""
-    logger = plan.settings["logger"]
-    if not logger["enabled"]:
-        return None
-    from convlab.tracking import runs as tracking
-
+    """The record's group that the trials belong to, begun or going on; None without tracking."""
+    recorder = recorders.of(plan.settings["logger"])
     with FileLock(plan.directory / ".open.lock"):  # a call in another shell takes part in the same one
         noted = study.user_attrs.get("parent_id")
-        if tracking.reopen(noted):
-            return str(noted)
-        run_id = tracking.start(logger["experiment"], f"sweep {plan.name}", {"sweep": " ".join(plan.words)})
-        study.set_user_attr("parent_id", run_id)
-    return run_id
+        group = recorder.begin_group(f"sweep {plan.name}", {"sweep": " ".join(plan.words)}, noted)
+        if group != noted:
+            study.set_user_attr("parent_id", group)
+    return group
 
 
 def record(outcome: Outcome, parent_id: str) -> None:
-    """Log the best trial and the report to MLflow's parent run, and end it."""
-    from convlab.tracking import runs as tracking
-
-    if outcome.best:
-        tracking.log_metrics(parent_id, {f"best/{outcome.plan.metric}": outcome.best["value"]})
-        tags = {f"best/{path}": value for path, value in outcome.best["parameters"].items()}
-        tracking.set_tags(parent_id, {"best/trial": outcome.best["number"], **tags})
+    """Tell the record of the best trial and the report: the search is finished."""
+    metrics, tags, best = {}, {}, outcome.best
+    if best:
+        metrics = {f"best/{outcome.plan.metric}": best["value"]}
+        tags = {f"best/{path}": value for path, value in best["parameters"].items()}
+        tags = {"best/trial": best["number"], **tags}
     files = [outcome.plan.directory / name for name in ("study.json", "report.html")]
-    tracking.log_files(parent_id, files)
-    tracking.end(parent_id)
+    recorders.of(outcome.plan.settings["logger"]).end_group(parent_id, metrics, tags, files)
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:

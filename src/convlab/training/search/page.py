@@ -6,8 +6,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from convlab.base import templates
+from convlab.base.files import atomic_file, write_json
 from convlab.figures.plots import BLUE
-from convlab.models import legacy as runs
 from convlab.runs.report.page import svg
 from convlab.training.search import figures
 from convlab.training.search.outcome import Outcome, summary
@@ -17,10 +17,9 @@ from convlab.training.search.space import show_value
 def write(outcome: Outcome) -> None:
     """Write study.json and report.html."""
     directory = outcome.plan.directory
-    runs.write_json(directory / "study.json", outcome.to_dict())
-    partial = directory / ".report.html"
-    partial.write_text(page(outcome), encoding="utf-8")
-    partial.replace(directory / "report.html")
+    write_json(directory / "study.json", outcome.to_dict())
+    with atomic_file(directory / "report.html") as file:
+        file.write(page(outcome).encode())
 
 
 def page(outcome: Outcome) -> str:

@@ -11,7 +11,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from convlab.base.console import console
-from convlab.models import legacy as runs
+from convlab.runs import recorder as recorders
+from convlab.runs.run import Run
 from convlab.training.search.plan import Plan
 from convlab.training.search.space import Value, draw, show_value
 from convlab.training.search.study import origin, put_back
@@ -74,7 +75,7 @@ class Objective:
             trial.set_user_attr("error", self.error)
             console.print(f"trial {number} failed: {self.error}", markup=False)
             raise
-        trial.set_user_attr("seconds", runs.read_state(directory)["seconds"])
+        trial.set_user_attr("seconds", Run(directory).state["seconds"])
         self._say(number, values, value, reports)
         if reports.pruned:
             raise optuna.TrialPruned
@@ -90,7 +91,9 @@ class Objective:
         finally:
             console.quiet = False
         if reports.pruned:
-            _mark_pruned(directory)
+            run = Run(directory)
+            run.update_state(status="pruned")
+            recorders.of(settings["logger"]).pruned(run)
         return value_of(directory / "history.csv", self.plan.metric, settings["checkpoint"])
 
     def _say(self, number: int, values: dict[str, Value], result: float, reports: Reports) -> None:
@@ -112,11 +115,3 @@ def value_of(history: Path, metric: str, checkpoint: dict[str, Any]) -> float:
         chosen = rows[-1]
     value = float(chosen[metric])
     return value if math.isfinite(value) else math.inf
-
-
-def _mark_pruned(directory: Path) -> None:
-    runs.update_state(directory, status="pruned")
-    if noted := runs.read_state(directory).get("mlflow"):
-        from convlab.tracking import runs as tracking
-
-        tracking.set_tags(noted["run_id"], {"pruned": True})
