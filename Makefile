@@ -18,9 +18,9 @@ $(SETUP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(SETUP) ## run the pipeline on the embedded sample, offline, and show the comparison
-	@if dvc status --quiet --with-deps compare_sample; \
+	@if dvc status --quiet --with-deps compare@sample; \
 	  then convlab compare digits_fully_connected digits_lenet5 patches_linear_head; \
-	  else dvc repro compare_sample; fi
+	  else dvc repro compare@sample; fi
 	@echo "The same as a page: reports/sample/comparison.html    Every run: make ui"
 
 test: $(SETUP) ## run the tests (some minutes)

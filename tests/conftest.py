@@ -31,6 +31,7 @@ for name in ("CONVLAB_MIRROR", "CONVLAB_STATE", "MLFLOW_TRACKING_URI"):
 
 TOGETHER = (
     "tests/test_pipeline.py",
+    "tests/test_own_experiment.py",
     "tests/browser/",
     "tests/serving/",
 )  # each shares what takes long to make

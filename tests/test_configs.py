@@ -1,4 +1,4 @@
-"""`dvc.yaml` and `conf/` say the same: every experiment composes, every stage declares what it uses."""
+"""`dvc.yaml`, `pipeline.yaml` and `conf/` say the same, and every stage declares the code that decides."""
 
 import json
 import os
@@ -6,30 +6,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-import hydra
 import pytest
 import torch
 import yaml
 
 from convlab.base import config
 from convlab.models import saved
+from convlab.runs import pipeline
 
 ROOT = Path(__file__).parents[1]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+TEXT = (ROOT / "dvc.yaml").read_text()
+STAGES = yaml.safe_load(TEXT)["stages"]
+LISTED = yaml.safe_load((ROOT / "pipeline.yaml").read_text())
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
-# Too long for the pipeline, or not trained at all: their files say so.
-BY_HAND = [
-    name
-    for name in EXPERIMENTS
-    if "not part of `dvc repro`" in (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text()
-]
-PIPELINE = [name for name in EXPERIMENTS if name not in BY_HAND]
-# Code that carries a stage out without deciding its result; a change there must not train anew.
-GLUE = {
-    *("__init__", "__main__", "base/__init__", "base/console", "base/errors", "base/project"),
-    *("base/files", "base/torchvision_operators", "base/provenance", "cli/__init__", "cli/main"),
-    *("cli/commands/__init__", "training/__init__", "training/multirun", "runs/__init__"),
-    *("figures/__init__", "figures/plots", "prediction/__init__", "tracking/__init__", "runs/recorder"),
+# Rooms that carry a stage out without deciding its result; a change there must not train anew. What they
+# compose reaches a stage as its file of configs/.
+GLUE = ("__init__", "__main__", "base/", "cli/__init__", "cli/main", "cli/commands/", "tracking/")
+CARRIERS = {
+    *("training/__init__", "training/multirun", "runs/__init__", "runs/lineage", "runs/reading"),
+    *("runs/recorder", "runs/run", "prediction/__init__", "prediction/predictor", "features/__init__"),
+    *("models/__init__", "models/saved"),
 }
 # what a stage runs, in a process that only composes and imports
 IMPORTED = """
@@ -37,7 +33,6 @@ import importlib, json, sys
 from pathlib import Path
 import convlab
 from convlab.base import config
-from convlab.models import legacy as runs
 for module in sys.argv[2:]:
     importlib.import_module("convlab." + module)
 settings = config.plain(config.compose("train", ["experiment=" + sys.argv[1]]))
@@ -47,30 +42,8 @@ get_class(settings["model"]["_target_"])
 root = Path(convlab.__file__).parent
 names = [Path(m.__file__).relative_to(root) for m in list(sys.modules.values())
          if (getattr(m, "__file__", None) or "").startswith(str(root))]
-print(json.dumps(sorted(str(n.with_suffix("")) for n in names)))
+print(json.dumps(sorted(n.with_suffix("").as_posix() for n in names)))
 """
-
-
-def stage(name, key):
-    """The stage `name@key` with its item filled in, as DVC resolves it."""
-    item = STAGES[name]["foreach"][key]
-
-    def fill(value):
-        if isinstance(value, dict):
-            return {fill(k): fill(v) for k, v in value.items()}
-        if isinstance(value, list):
-            return [fill(v) for v in value]
-        if isinstance(value, str):
-            value = value.replace("${key}", key)
-            for name_, content in item.items():
-                value = value.replace(f"${{item.{name_}}}", content)
-        return value
-
-    return fill(STAGES[name]["do"])
-
-
-def parameter_files(declared):
-    return {next(iter(entry)) for entry in declared["params"]}
 
 
 @pytest.fixture(autouse=True)
@@ -89,44 +62,44 @@ def test_an_experiment_composes_into_a_network(experiment):
     assert sum(parameter.numel() for parameter in network.parameters()) > 0
 
 
-def test_every_experiment_is_trained_evaluated_and_compared():
-    assert sorted(STAGES["train"]["foreach"]) == sorted(STAGES["evaluate"]["foreach"]) == PIPELINE
-    compared = [dep for name in ("compare", "compare_sample") for dep in STAGES[name]["deps"]]
-    assert {f"runs/{name}/metrics.json" for name in PIPELINE} <= set(compared)
-    assert {f"runs/{name}/visualize" for name in STAGES["visualize"]["foreach"]} <= set(compared)
+def test_the_committed_list_is_what_the_configuration_says():
+    assert pipeline.listed(pipeline.experiments()) == LISTED
+    assert len(LISTED["experiments"]) == 10
 
 
-@pytest.mark.parametrize("experiment", PIPELINE)
-def test_train_declares_the_files_that_its_experiment_composes(experiment):
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        composed = hydra.compose("train", [f"experiment={experiment}"], return_hydra_config=True)
-    choices = composed.hydra.runtime.choices
-    used = {
-        f"conf/{group}/{choice}.yaml" for group, choice in choices.items() if (ROOT / "conf" / group).is_dir()
+def test_no_experiment_is_named_in_the_graph():
+    assert not [name for name in EXPERIMENTS if name in TEXT]
+    assert len(TEXT.splitlines()) <= 150
+
+
+def test_a_head_on_vectors_follows_its_photos_and_weights():
+    assert LISTED["features"]["flowers_inception_v3"] == {
+        "experiment": "linear_head",
+        "photos": "datasets/flowers",
+        "weights": "weights/inception_v3/model.safetensors",
+        "out": "features/flowers/inception_v3",
     }
-    declared = stage("train", experiment)
-    assert parameter_files(declared) == used | {"conf/train.yaml"}
-    settings = config.plain(config.compose("train", [f"experiment={experiment}"]))
-    assert settings["data"]["module"]["dir"] in declared["deps"]
-    assert settings["data"]["module"]["dir"] in stage("evaluate", experiment)["deps"]
+    assert LISTED["experiments"]["mlp_head"]["input"] == "features/flowers/inception_v3"
+    assert sorted(LISTED["fetch"]) == ["flowers", "inception_v3", "mnist"]
 
 
 def covered(module, deps):
     path = f"src/convlab/{module}.py"
-    return any(path == dep or path.startswith(f"{dep}/") for dep in deps)
+    return module in CARRIERS or any(path == dep or path.startswith(f"{dep}/") for dep in deps)
 
 
 @pytest.mark.parametrize(
-    ("name", "experiment", "modules"),
+    ("stage", "experiment", "modules"),
     [
-        ("train", "lenet5", ["cli.commands.train", "training.train"]),
-        ("train", "lenet5_1998", ["cli.commands.train", "training.train", "models.map_criterion"]),
-        ("train", "linear_head", ["cli.commands.train", "training.train"]),
+        ("train", "lenet5", ["training.train"]),
+        ("train", "lenet5_1998", ["training.train", "models.map_criterion"]),
+        ("train", "linear_head", ["training.train"]),
+        ("evaluate", "linear_head", ["training.evaluation"]),
         ("visualize", "lenet", ["cli.commands.visualize", "explain.draw"]),
         ("visualize", "linear_head", ["cli.commands.visualize", "explain.attribution"]),
     ],
 )
-def test_a_stage_declares_the_code_that_it_runs(name, experiment, modules):
+def test_a_stage_declares_the_code_that_makes_its_result(stage, experiment, modules):
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, experiment, *modules],
         capture_output=True,
@@ -134,33 +107,55 @@ def test_a_stage_declares_the_code_that_it_runs(name, experiment, modules):
         check=True,
         env=os.environ,
     )
-    found = set(json.loads(done.stdout.splitlines()[-1])) - GLUE
+    found = set(json.loads(done.stdout.splitlines()[-1]))
     assert {module.replace(".", "/") for module in modules} <= found
-    undeclared = {module for module in found if not covered(module, stage(name, experiment)["deps"])}
+    deps = [*STAGES[stage]["do"]["deps"], LISTED["experiments"][experiment]["code"]]
+    drawn = ("figures/",) if stage == "train" else ()  # of a training only curves.png
+    undeclared = {name for name in found if not name.startswith(GLUE + drawn) and not covered(name, deps)}
     assert undeclared == set()
 
 
-@pytest.mark.parametrize("name", ["features", "fetch", "train", "evaluate", "visualize"])
-def test_declared_files_exist(name):
-    for key in STAGES[name]["foreach"]:
-        declared = stage(name, key)
-        files = [dep for dep in declared["deps"] if dep.startswith(("src/", "conf/"))]
-        for path in [*files, *parameter_files(declared)] if "params" in declared else files:
-            assert (ROOT / path).exists(), path
+def test_declared_files_exist():
+    declared = [dep for stage in STAGES.values() for dep in stage.get("do", stage)["deps"]]
+    files = [dep for dep in declared if dep.startswith(("src/", "conf"))]
+    assert [path for path in files if "configs" not in path and not (ROOT / path).exists()] == []
+    assert len(files) > 20
 
 
-def test_features_and_fetch_agree_with_the_configuration():
-    for key in STAGES["fetch"]["foreach"]:
-        declared = stage("fetch", key)
-        (path,) = parameter_files(declared)
-        (output,) = declared["outs"]
-        assert yaml.safe_load((ROOT / path).read_text())["dir"] == next(iter(output))
-    for key in STAGES["features"]["foreach"]:
-        declared = stage("features", key)
-        backbone = STAGES["features"]["foreach"][key]["backbone"]
-        settings = config.plain(config.compose("features", [f"data={key}", f"backbone={backbone}"]))
-        assert settings["data"]["dir"] in declared["deps"]
-        assert settings["dir"] == next(iter(declared["outs"][0]))
+def test_configs_hold_what_decides_a_result_and_nothing_else(project):
+    pipeline.write_list()
+    assert pipeline.write_configs() == 10
+    trained = yaml.safe_load((project / "configs" / "train" / "lenet5.yaml").read_text())
+    composed = config.plain(config.compose("train", ["experiment=lenet5"]))
+    assert trained["optimizer"] == composed["optimizer"]
+    assert trained["data"]["module"] == composed["data"]["module"]
+    assert not {"name", "logger", "resume", "report", "evaluate", "sweep"} & trained.keys()
+    before = {path: path.read_bytes() for path in (project / "configs").rglob("*.yaml")}
+    assert len(before) == 22
+    flowers = project / "conf" / "data" / "flowers.yaml"
+    flowers.write_text(flowers.read_text().replace("test: 0.2", "test: 0.3") + "# a comment\n")
+    pipeline.write_configs()
+    changed = [path.name for path, content in before.items() if path.read_bytes() != content]
+    assert changed == [
+        "flowers_inception_v3.yaml"
+    ]  # the split is read where vectors are made, not in training
+
+
+def test_a_list_that_is_out_of_date_is_refused(project):
+    from convlab.base.errors import ConvlabError
+
+    pipeline.write_list()
+    assert not pipeline.write_list()
+    (project / "conf" / "experiment" / "more.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - lenet5\n  - _self_\nreport: mine\n"
+    )
+    with pytest.raises(ConvlabError, match="run `convlab pipeline`"):
+        pipeline.write_configs()
+    left = project / "results" / "mine" / "gone"
+    left.mkdir(parents=True)
+    assert pipeline.write_list()
+    assert pipeline.write_configs() == 11
+    assert not left.exists()
 
 
 def test_the_sample_is_imported_unfrozen():

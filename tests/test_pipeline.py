@@ -41,7 +41,7 @@ def run(*command, cwd):
 @pytest.fixture(scope="module")
 def first(clone):
     """What the first `dvc repro` of the sample's branch says."""
-    return run("dvc", "repro", "compare_sample", cwd=clone)
+    return run("dvc", "repro", "compare@sample", cwd=clone)
 
 
 @pytest.mark.timeout(400)
@@ -57,9 +57,9 @@ def test_the_sample_runs_once_and_leaves_nothing_unexpected(clone, first):
     assert "<html" in (clone / "reports/sample/comparison.html").read_text()
     assert changes(clone) <= {"dvc.lock"}
 
-    second = run("dvc", "repro", "compare_sample", cwd=clone)
+    second = run("dvc", "repro", "compare@sample", cwd=clone)
     assert "Running stage" not in second
-    assert "up to date" in run("dvc", "status", "--with-deps", "compare_sample", cwd=clone)
+    assert "up to date" in run("dvc", "status", "--with-deps", "compare@sample", cwd=clone)
 
 
 @pytest.mark.timeout(300)
@@ -68,7 +68,7 @@ def test_equal_runs_make_equal_files(clone, first):
     lock = (clone / "dvc.lock").read_text()
     run("dvc", "repro", "--force", "--single-item", "train@digits_lenet5", cwd=clone)
     run("dvc", "repro", "--force", "--single-item", "evaluate@digits_lenet5", cwd=clone)
-    run("dvc", "repro", "--force", "--single-item", "compare_sample", cwd=clone)
+    run("dvc", "repro", "--force", "--single-item", "compare@sample", cwd=clone)
     assert (clone / "dvc.lock").read_text() == lock
 
 
@@ -77,10 +77,10 @@ def test_a_changed_number_trains_only_what_uses_it(clone, first):
     path = clone / "conf" / "experiment" / "patches_linear_head.yaml"
     before = path.read_text()
     path.write_text(before.replace("lr: 0.01", "lr: 0.02"))
-    planned = run("dvc", "status", "--with-deps", "compare_sample", cwd=clone)
+    planned = run("dvc", "status", "--with-deps", "compare@sample", cwd=clone)
     path.write_text(before)
     assert "train@patches_linear_head" in planned
-    for other in ("train@digits_lenet5", "features@patches", "train@digits_fully_connected"):
+    for other in ("train@digits_lenet5", "features@patches_resnet18_random", "train@digits_fully_connected"):
         assert f"{other}:" not in planned
 
 

@@ -83,6 +83,11 @@ def lasting(config: dict[str, Any]) -> dict[str, Any]:
     return kept if kept.get("callbacks") else {key: kept[key] for key in kept if key != "callbacks"}
 
 
+def recorded(config: dict[str, Any]) -> dict[str, Any]:
+    """What a run's config.yaml keeps: `config` less what is said of its place in the pipeline."""
+    return {key: value for key, value in config.items() if key not in ("report", "visualize")}
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
     """`config` as plain dicts and lists, without the download sources, which training does not read."""
     tree: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]

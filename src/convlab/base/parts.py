@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from convlab.base import own_code
 from convlab.base.errors import ConvlabError
 from convlab.base.suggestions import near
 
@@ -21,6 +22,8 @@ def instantiate(part: Mapping[str, Any], key: str, **arguments: Any) -> Any:
     """
     from hydra.errors import HydraException
     from hydra.utils import instantiate as build
+
+    own_code.make_importable(part)
 
     try:
         made = build(dict(part), _convert_="all", **arguments)

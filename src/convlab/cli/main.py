@@ -17,6 +17,7 @@ from convlab.base.errors import ConvlabError
 GROUPS = {
     "Data": ("fetch", "mirror", "features"),
     "Training": ("train", "sweep", "cv"),
+    "The pipeline": ("pipeline", "compose"),
     "Results": ("evaluate", "compare", "visualize", "ui"),
     "Models": ("promote", "rollback", "predict", "export", "serve"),
     "On paper": ("summary", "size"),

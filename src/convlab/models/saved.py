@@ -7,7 +7,7 @@
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from convlab.base import own_code
 from convlab.base.errors import ConvlabError
 from convlab.base.parts import instantiate
-from convlab.base.trees import targets
 from convlab.runs import model_file
 from convlab.runs.model_file import ModelFile
 
@@ -44,11 +44,12 @@ def save(directory: Path, weights: Mapping[str, dict[str, Tensor]], described: M
     return saved
 
 
-def load(directory: Path, weights: str | None = None) -> nn.Module:
+def load(directory: Path, weights: str | None = None, code: Path | None = None) -> nn.Module:
     """The network saved in `directory`, in evaluation mode, with its "raw" or "averaged" weights.
 
-    `weights=None` takes the ones that `model.json` selects. Raises ConvlabError when they were altered since
-    they were saved, or if the network is not one of convlab's own.
+    `weights=None` takes the ones that `model.json` selects. Its classes must be convlab's own or, of a model
+    inside the project, the project's; `code` is one more folder whose classes it may name. Raises
+    ConvlabError for any other, and when the weights were altered since they were saved.
     """
     found = model_file.read(directory)
     kind = weights or found.selected
@@ -56,7 +57,8 @@ def load(directory: Path, weights: str | None = None) -> nn.Module:
         raise ConvlabError(f"{directory} has no {kind} weights, only {', '.join(found.weights)}.")
     path = directory / f"{kind}.safetensors"
     content = model_file.checked(path, found.weights[kind])
-    network = build(found.model)
+    roots = own_code.roots_of(directory)
+    network = build(found.model, [*roots, code] if code else roots)
     try:
         network.load_state_dict(load_bytes(content))
     except (SafetensorError, RuntimeError) as error:
@@ -64,10 +66,13 @@ def load(directory: Path, weights: str | None = None) -> nn.Module:
     return network.eval()
 
 
-def build(model: dict[str, Any]) -> nn.Module:
-    """The network that a `conf/model/*.yaml` describes; only classes of `convlab.models` are accepted."""
-    for target in targets({"_target_": None, **model}):
-        if not str(target).startswith(_PACKAGE):
-            raise ConvlabError(f"model '{target}' is not one of convlab's own ({_PACKAGE}*).")
+def build(model: dict[str, Any], roots: Sequence[Path] = ()) -> nn.Module:
+    """The network that a `conf/model/*.yaml` describes.
+
+    Only classes of `convlab.models` are accepted, and those in Python files below `roots`.
+    """
+    own_code.check(model, _PACKAGE, roots)
+    for root in roots:
+        own_code.make_importable(model, root)
     network: nn.Module = instantiate(model, "model")
     return network

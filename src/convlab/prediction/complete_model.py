@@ -74,10 +74,13 @@ def copy(directory: Path, target: Path) -> None:
         shutil.copy(directory / name, target)
 
 
-def load(directory: Path) -> NetworkPredictor:
-    """The network in `directory`; raises ConvlabError if a file is missing or was altered."""
+def load(directory: Path, code: Path | None = None) -> NetworkPredictor:
+    """The network in `directory`; raises ConvlabError if a file is missing or was altered.
+
+    code: a folder that came with it, whose classes it may name (`saved.load`).
+    """
     model = model_file.read(directory)
-    network = saved.load(directory)
+    network = saved.load(directory, code=code)
     if model.takes_vectors and model.backbone:
         backbone = _backbone(directory, model.backbone)
         network = nn.Sequential(OrderedDict(backbone=backbone.model, head=network))

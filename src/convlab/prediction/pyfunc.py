@@ -35,4 +35,10 @@ def table(probabilities: NDArray[np.float32], classes: list[str]) -> pd.DataFram
 
 
 def _load_pyfunc(path: str) -> ImageClassifier:
-    return ImageClassifier(complete_model.load(Path(path)))
+    return ImageClassifier(complete_model.load(Path(path), code_beside(Path(path))))
+
+
+def code_beside(path: Path) -> Path | None:
+    """The code that came with the MLflow model of which `path` is the data, and is imported from there."""
+    folders = (parent / "code" for parent in path.parents if (parent / "MLmodel").is_file())
+    return next((folder for folder in folders if folder.is_dir()), None)

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from convlab.models import saved
-from convlab.prediction.pyfunc import table
+from convlab.prediction.pyfunc import code_beside, table
 from convlab.runs import model_file
 
 
@@ -29,4 +29,6 @@ class VectorClassifier:
 
 
 def _load_pyfunc(path: str) -> VectorClassifier:
-    return VectorClassifier(saved.load(Path(path)), model_file.read(Path(path)).classes)
+    return VectorClassifier(
+        saved.load(Path(path), code=code_beside(Path(path))), model_file.read(Path(path)).classes
+    )

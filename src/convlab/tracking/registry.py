@@ -26,10 +26,13 @@ from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from sqlalchemy.exc import SQLAlchemyError
 
+from convlab.base import own_code
 from convlab.base.errors import ConvlabError
+from convlab.base.project import project_dir
 from convlab.data.example_image import example_image
 from convlab.data.preprocessing import Preprocessing
 from convlab.runs import model_file
+from convlab.runs.model_file import ModelFile
 from convlab.tracking import store
 from convlab.tracking.logged_model import LOADER, SIGNATURE, log
 
@@ -105,14 +108,15 @@ def download(uri: str, folder: Path) -> Path:
 
 def _upload(directory: Path, experiment_id: str, run_id: str | None) -> str:
     """Log `directory` as an MLflow model; returns the model's id."""
-    preprocessing = Preprocessing.from_dict(model_file.read(directory).preprocessing)
+    found = model_file.read(directory)
+    preprocessing = Preprocessing.from_dict(found.preprocessing)
 
     def write(target: Path, model: Model) -> None:
         pyfunc.save_model(
             target,
             loader_module=LOADER,
             data_path=str(directory),
-            code_paths=[str(Path(__file__).parents[1])],
+            code_paths=[str(Path(__file__).parents[1]), *_own_code(found)],
             signature=SIGNATURE,
             input_example=pd.DataFrame({"image": [example_image(preprocessing)]}),
             pip_requirements=[f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS],
@@ -120,6 +124,12 @@ def _upload(directory: Path, experiment_id: str, run_id: str | None) -> str:
         )
 
     return log(ALIAS, experiment_id, run_id, write)
+
+
+def _own_code(found: ModelFile) -> list[str]:
+    """What of the project a network of the user's own needs: its file, or the folder at the project's top."""
+    place = own_code.place(found.model)
+    return [str(project_dir() / Path(place).parts[0])] if place else []
 
 
 def _version(client: MlflowClient, name: str, digest: str) -> str | None:

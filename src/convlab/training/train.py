@@ -11,9 +11,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from convlab.base.config import config_hash, save
+from convlab.base import own_code
+from convlab.base.config import config_hash, recorded, save
 from convlab.base.errors import ConvlabError
 from convlab.base.parts import instantiate
+from convlab.base.project import project_dir
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
 from convlab.models import saved
@@ -51,7 +53,9 @@ def train(
     data: LabelledData = instantiate(config["data"]["module"], "data.module")
     config = _with_sizes(config, data)
     lineage = {"config_hash": config_hash(config), **data.lineage()}
-    network = saved.build(config["model"])
+    if (own := own_code.code_hash(config)) is not None:
+        lineage["code_hash"] = own
+    network = saved.build(config["model"], [project_dir()])
     if config["init"]:
         _add_origin(lineage, instantiate(config["init"], "init")(network) or {})
     _check_shapes(network, data)
@@ -63,7 +67,7 @@ def train(
         shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
         (run_dir / "run.json").unlink(missing_ok=True)
     run_dir.mkdir(parents=True, exist_ok=True)
-    save(config, run_dir / "config.yaml")
+    save(recorded(config), run_dir / "config.yaml")
     recorder.begin(run, config, lineage, parent_id)
     run.update_state(status="running", lineage=lineage, command=command, **git_state())
     history = History(run_dir / "history.csv")

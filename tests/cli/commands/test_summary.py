@@ -27,7 +27,7 @@ from convlab.cli.commands.summary import UNSET, run
 from convlab.models.architectures import ARCHITECTURES
 
 PROJECT = Path(__file__).parents[3]
-MODELS = sorted(path.stem for path in (PROJECT / "conf" / "model").glob("*.yaml"))
+MODELS = sorted(path.stem for path in (PROJECT / "conf" / "model").glob("*.yaml") if path.stem != "own")
 SMALL = ["convnet", "fully_connected", "lenet", "lenet5", "lenet5_1998", "linear_head", "mlp_head"]
 # What torch's counter sees beside ours: the zeros in C3's gaps, but neither what subsampling multiplies
 # (one a unit of S2 and S4) nor the distances of the output.

@@ -1,6 +1,7 @@
 """Turn a folder of photos into cached bottleneck vectors.
 
 usage: convlab features [data=<photo set>] [backbone=<backbone>] [key=value ...]
+       convlab features experiment=<experiment>          the photos and the backbone of an experiment
 
 A backbone (a network trained on a million other photos) describes each photo by a vector; small
 classifiers are then trained on the vectors in seconds. Computing the vectors is the slow part, so
@@ -56,7 +57,7 @@ SHOWN = 10  # unreadable photos listed on the screen
 
 def run(args: list[str]) -> int:
     """Features of one photo folder by one backbone; returns the exit status."""
-    config = compose("features", args)
+    config = _composed(args)
     if "split" not in config.data:
         raise ConvlabError(f"data={config.data.name} is no photo folder: its configuration has no `split`.")
     if "architecture" not in config.backbone:
@@ -91,6 +92,23 @@ def run(args: list[str]) -> int:
         hashes.save()
     _tell(config.dir, rows, unreadable, report, changed)
     return 0
+
+
+def _composed(args: list[str]) -> DictConfig:
+    """What the words compose; with `experiment=`, data and backbone are that experiment's."""
+    named = [word for word in args if word.startswith("experiment=")]
+    if not named:
+        return compose("features", args)
+    own = ("dir", "batch_size", "reread")  # of features itself; all else is the experiment's
+    kept = [word for word in args if word.partition("=")[0] in own]
+    settings = compose("train", [word for word in args if word not in kept])
+    if "split" not in settings.data:
+        raise ConvlabError(f"{named[0]}: its data, {settings.data.name}, is no photo folder.")
+    config = compose("features", kept)
+    if not any(word.startswith("dir=") for word in kept):
+        config.dir = f"features/{settings.data.name}/{settings.backbone.name}"
+    config.data, config.backbone = settings.data, settings.backbone
+    return config
 
 
 def _warnings(config: DictConfig, backbone: Backbone, folder: PhotoFolder) -> list[str]:

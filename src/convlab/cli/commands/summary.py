@@ -83,6 +83,10 @@ def _choose(words: list[str], shape: Shape | None) -> tuple[str, Network, dict[s
     model: dict[str, Any] = OmegaConf.to_container(config.model)  # type: ignore[assignment]
     assumed = {key: value for key, value in UNSET.items() if key in model and model[key] is None}
     model |= assumed
+    if "_target_" not in model:
+        raise ConvlabError(
+            "model=own: say which class, model._target_=<module>.<Class> (+ before the first word)."
+        )
     target = model.pop("_target_")
     name = chosen or target.rsplit(".", 1)[-1]
     if shape is None and target in ARCHITECTURES:
@@ -101,16 +105,12 @@ def _described(target: str, arguments: dict[str, Any]) -> Network:
 
 def _live(target: str, arguments: dict[str, Any], shape: Shape | None) -> Network:
     import torch
-    from hydra.errors import HydraException
-    from hydra.utils import instantiate
 
+    from convlab.base.parts import instantiate
     from convlab.models.describe import network_of
 
-    try:
-        with torch.device("meta"):
-            module = instantiate({"_target_": target, **arguments})
-    except HydraException as error:
-        raise ConvlabError(f"model._target_={target} cannot be built: {error}") from None
+    with torch.device("meta"):
+        module = instantiate({"_target_": target, **arguments}, "model")
     shape = shape or getattr(module, "input_shape", None)
     if shape is None:
         raise ConvlabError(

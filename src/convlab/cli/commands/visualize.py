@@ -1,6 +1,6 @@
 """Look inside a network: what its maps react to, in pixels, after Zeiler and Fergus (2014).
 
-usage: convlab visualize [experiment=NAME] [layer=NAME|all] [key=value ...]
+usage: convlab visualize [experiment=NAME] [layer=NAME|all] [key=value ...] [digest=FILE]
 
 Takes the trained run of an experiment (name=RUN takes another run) and writes runs/<name>/visualize/:
 
@@ -29,6 +29,8 @@ A network on a backbone (experiment=linear_head) has no chain of layers to go ba
 attribution.png shows which pixels decided: Grad-CAM, guided Grad-CAM and integrated gradients, for the worst
 mistake and attribution.images=4 photos, with attribution.steps=64.
 
+digest=FILE writes the hashes of the pictures to FILE: a stage of dvc.yaml asks for it.
+
 experiment=vgg16 needs no training: it takes the published weights of `convlab fetch vgg16`, or random ones
 with a warning. There any setting can be changed, data= and data.dir= for one. It takes many minutes;
 maps=9 num_images=100 occlusion.images=2 makes a few of them.
@@ -56,11 +58,22 @@ CHOICE = ("experiment", "name")
 
 def run(args: list[str]) -> int:
     """Draw; returns the exit status."""
+    own, args = overriding.own_words(args, ("digest",))
+    drawn = _run(args)
+    if "digest" in own:
+        from convlab.runs import digest
+
+        digest.write(drawn, (drawn.directory / "visualize").iterdir(), Path(own["digest"]))
+    return 0
+
+
+def _run(args: list[str]) -> Run:
     composed = config.plain(config.compose("visualize", args))
     settings = {key: composed[key] for key in OWN if key in composed}
     if not _is_run(composed["name"]) and (published := _published(composed)):
-        _draw(*published, composed["data"], settings, project_dir() / "runs" / composed["name"])
-        return 0
+        directory = project_dir() / "runs" / composed["name"]
+        _draw(*published, composed["data"], settings, directory)
+        return Run(directory)
     found = Run.find(composed["name"])
     _refuse_what_the_run_decides(args, found.name)
     from convlab.models import saved
@@ -70,9 +83,9 @@ def run(args: list[str]) -> int:
         from convlab.explain.attribution import visualize_attribution
 
         visualize_attribution(found, settings)
-        return 0
+        return found
     _draw(network, {"weights": model.weights_hash}, None, found.config["data"], settings, found.directory)
-    return 0
+    return found
 
 
 def _draw(

@@ -35,10 +35,10 @@ def _dvc(project: Path) -> list[Finding]:
     if not (project / ".dvc").is_dir():
         return [problem("DVC", "dvc.yaml without .dvc: `dvc repro` refuses to run", "dvc init")]
     try:
-        stages = _stages(yaml.safe_load(pipeline.read_text()))
+        stages = _stages(project, yaml.safe_load(pipeline.read_text()))
         lock = project / "dvc.lock"
         locked = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
-    except (yaml.YAMLError, AttributeError, TypeError) as error:
+    except (yaml.YAMLError, AttributeError, TypeError, OSError) as error:
         reason = f"dvc.yaml or dvc.lock is unreadable: {str(error).splitlines()[0]}"
         return [problem("DVC", reason, "git diff dvc.yaml dvc.lock")]
     return [_pipeline(project, stages, locked)]
@@ -60,11 +60,14 @@ def _pipeline(project: Path, stages: list[str], locked: dict[str, Any]) -> Findi
     return ok("DVC", f"{text} (`dvc status` says whether an input changed since)")
 
 
-def _stages(pipeline: dict[str, Any]) -> list[str]:
-    """The names as in dvc.lock: `train@lenet` of a stage with `foreach`."""
-    names = []
+def _stages(project: Path, pipeline: dict[str, Any]) -> list[str]:
+    """The names as in dvc.lock: `train@lenet` of a stage with `foreach`, whose list `vars` may have."""
+    names, lists = [], dict[str, Any]()
+    for file in pipeline.get("vars") or []:
+        lists |= yaml.safe_load((project / file).read_text())
     for name, stage in pipeline["stages"].items():
         each = stage.get("foreach")
+        each = lists.get(each[2:-1], {}) if isinstance(each, str) else each
         names += [f"{name}@{key}" for key in each] if each is not None else [name]
     return names
 
