@@ -16,8 +16,9 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from convlab.base import search_path
 from convlab.base.errors import ConvlabError
-from convlab.base.project import project_dir
+from convlab.base.project import conf_groups, project_dir
 
 # Choices of when, where and how often: they don't change what is learned.
 _VOLATILE = ("name", "resume", "sweep", "search", "logger", "evaluate")
@@ -74,13 +75,8 @@ def parse_overrides(overrides: Iterable[str]) -> list[Override]:
 
 
 def groups() -> dict[str, list[str]]:
-    """The configuration groups in `conf/` and the choices of each."""
-    conf = project_dir() / "conf"
-    return {
-        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
-        for folder in sorted(conf.iterdir())
-        if folder.is_dir()
-    }
+    """The configuration groups, the project's and convlab's, and the choices of each."""
+    return {group: list(files) for group, files in conf_groups().items()}
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -183,3 +179,4 @@ def _job_name(experiment: str, swept: str) -> str:
 
 
 OmegaConf.register_new_resolver("convlab.job_name", _job_name, replace=True)
+search_path.register()
