@@ -25,7 +25,7 @@ def project_dir() -> Path:
             return folder
     raise ConvlabError(
         f"no convlab project at or above {candidates[0]} (looked for conf/train.yaml). "
-        "Change into the project's folder, or set CONVLAB_PROJECT to it."
+        "Change into the project's folder, or set CONVLAB_PROJECT to it. `convlab new DIR` makes one."
     )
 
 

@@ -10,11 +10,9 @@ _COLLECTIONS = ("all", "dev")  # they bring other extras' packages
 
 
 def extras() -> dict[str, list[Requirement]]:
-    """What each extra adds itself, without the extras that it includes; in alphabetical order."""
+    """What each extra brings, that of the extras it includes too; in alphabetical order."""
     found: dict[str, list[Requirement]] = {}
     for each in declared():
-        if each.marker is None or canonicalize_name(each.name) == "convlab":
-            continue
         for extra in _extras_of(each):
             if extra not in _COLLECTIONS:
                 found.setdefault(extra, []).append(each)
@@ -33,10 +31,12 @@ def remedy(module: str) -> str | None:
     """`PACKAGE: pip install ...` for a module that can't be imported; None if no extra brings it."""
     top = module.partition(".")[0]
     package = canonicalize_name(_PACKAGES.get(top, top))
-    for extra, packages in extras().items():
-        if any(canonicalize_name(each.name) == package for each in packages):
-            return f"{package}: {install(extra)}"
-    return None
+    found = [
+        (len(packages), extra)
+        for extra, packages in extras().items()
+        if any(canonicalize_name(each.name) == package for each in packages)
+    ]
+    return f"{package}: {install(min(found)[1])}" if found else None  # the smallest
 
 
 def install(extra: str) -> str:

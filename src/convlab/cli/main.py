@@ -15,6 +15,7 @@ from convlab import __version__
 from convlab.base.errors import ConvlabError
 
 GROUPS = {
+    "Project": ("new",),
     "Data": ("fetch", "mirror", "features"),
     "Training": ("train", "sweep", "cv"),
     "Results": ("evaluate", "compare", "visualize", "ui"),
@@ -30,7 +31,7 @@ usage: convlab <verb> [arguments]        convlab <verb> --help teaches each
 The whole pipeline is `dvc repro`; each of its stages is one of these verbs:
 """
 CLOSING = """
-A first look:      make demo
+A first look:      make demo      (where there is no project yet: convlab new DIR)
 One training:      convlab train experiment=lenet
 A sweep:           convlab train -m experiment=lenet,lenet5 seed=1,2
 Browse the runs:   convlab ui

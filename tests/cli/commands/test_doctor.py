@@ -91,7 +91,8 @@ def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_another_version_than_the_pinned_one(pins: Path) -> None:
     pins.write_text(
-        "# pinned\nnumpy==1.0.0 \\\n    --hash=sha256:00\nPyYAML>=6 ; python_version > '3'\nnot-installed==3\n"
+        "# pinned\nnumpy==1.0.0 \\\n    --hash=sha256:00\nPyYAML>=6 ; python_version > '3'\n"
+        "not-installed==3\n"
     )
     found = named(packages.look(), "versions")
     assert found.status is Status.WARNING
@@ -120,7 +121,7 @@ def test_a_projects_own_packages_are_none_of_convlabs(project: Path) -> None:
 
 def test_an_extra_may_be_missing_but_not_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = ["rich", "no-such-tracker; extra == 'track'", "rich; extra == 'train'", "numpy; extra == 'train'"]
-    monkeypatch.setattr("convlab.cli.extras.requires", lambda name: lines)
+    monkeypatch.setattr("convlab.cli.extras.requires", lambda _: lines)
     found = named(packages.look(), "extras")
     assert found.status is Status.OK
     assert found.text == "installed: train; not installed: track (pip install 'convlab[track]')"

@@ -60,12 +60,12 @@ def run(args: list[str]) -> int:
 
 def _hydra(args: list[str]) -> int:
     """Run Hydra's application on `args`; raises what a single job raised."""
-    raised: list[ConvlabError] = []
+    raised: list[ConvlabError | ModuleNotFoundError] = []
 
     def job(cfg: DictConfig) -> None:
         try:
             _job(cfg)
-        except ConvlabError as error:
+        except (ConvlabError, ModuleNotFoundError) as error:
             raised.append(error)  # past Hydra, which would print a traceback
 
     argv, sys.argv = sys.argv, ["convlab train", *args]
