@@ -9,7 +9,7 @@ STALE := $(shell { [ "$$(cat $(SETUP))" = "$(CURDIR)" ] && $(BIN)/python -V && \
   [ -z "$(PYTHON)" -o "$$($(BIN)/python -V)" = "$$($(or $(PYTHON),:) -V)" ]; } >/dev/null 2>&1 || echo stale)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format repro ui docs bench bench-full lock clean stale
+.PHONY: help demo test test-slow check format repro ui docs bench bench-full wheel lock clean stale
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-full: $(SETUP) ## the same with five seeds of the slow ones, some hours
 	  case $$program in *bench_mnist.py) more="--peer-seeds 5 --best-seeds 5";; *) more=;; esac; \
 	  python $$program $$more || exit 1; done
 	@python benchmarks/report.py
+
+wheel: $(SETUP) ## build the package: dist/
+	@python -m hatchling build -t wheel
 
 lock: ## pin every package anew, with hashes (needs uv): requirements/
 	@python3 requirements/lock.py
