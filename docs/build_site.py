@@ -1,8 +1,9 @@
 """Build the documentation's site: `make docs` writes site/index.html. A warning is an error.
 
-The pages are docs/ as it stands, README.md as their home, the repository's other pages, every verb's help, and
-for each room of src/convlab/ its signatures and docstrings, read without importing the code. They are brought
-together in build/docs/: links in README.md are for a reader of the repository, whose folders the site lacks.
+The pages are docs/ as it stands, README.md as their home, the repository's other pages, every verb's help,
+and for each room of src/convlab/ its signatures and docstrings, read without importing the code. They are
+brought together in build/docs/: links in README.md are for a reader of the repository, whose folders the site
+lacks.
 
 Zensical is what goes on of MkDocs and its Material theme, which are no longer developed.
 """
