@@ -6,7 +6,7 @@ OUTSIDE := $(PATH)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Not empty if .venv must be made anew: it is of another folder, its Python is gone, or PYTHON is another one
 STALE := $(shell { [ "$$(cat $(SETUP))" = "$(CURDIR)" ] && $(BIN)/python -V && \
-  [ -z "$(PYTHON)" -o "$$($(BIN)/python -V)" = "$$($(or $(PYTHON),:) -V)" ]; } >/dev/null 2>&1 || echo stale)
+  [ -z "$(PYTHON)" -o "$$($(BIN)/python -V)" = "$$("$(or $(PYTHON),:)" -V)" ]; } >/dev/null 2>&1 || echo stale)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow check format repro ui docs bench bench-full wheel lock clean stale
@@ -16,9 +16,9 @@ help: ## list the targets
 
 $(SETUP): pyproject.toml $(wildcard requirements/*.txt) $(STALE)
 ifdef STALE
-	@python=$$(PATH="$(OUTSIDE)" sh requirements/python.sh $(PYTHON)) && \
-	  echo "Setting up .venv with $$($$python -V), $$python (a minute or more, once)" && \
-	  $$python -m venv --clear .venv
+	@python=$$(PATH="$(OUTSIDE)" sh requirements/python.sh $(if $(PYTHON),"$(PYTHON)")) && \
+	  echo "Setting up .venv with $$("$$python" -V), $$python (a minute or more, once)" && \
+	  "$$python" -m venv --clear .venv
 endif
 	@$(BIN)/python requirements/install.py --dev $(TORCH_INDEX:%=--torch-index %)
 	@echo "$(CURDIR)" > $@
