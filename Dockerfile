@@ -1,5 +1,5 @@
-# convlab with all that constraints.txt pins. How to build and use it: docs/how-to/docker.md
-FROM python:3.11-slim
+# convlab with all that requirements/ pins. How to build and use it: docs/how-to/docker.md
+FROM python:3.13-slim
 
 # DVC and the provenance of runs need git, `make demo` make; OpenMP is what the runtimes compute with
 RUN apt-get update \
@@ -11,18 +11,19 @@ RUN useradd --create-home --uid "$UID" convlab && install --directory --owner co
 USER convlab
 WORKDIR /convlab
 
-# pip reads it: where a CPU build of torch is. Without one, torch brings gigabytes of CUDA libraries
-ARG PIP_EXTRA_INDEX_URL=
+# Where a CPU build of torch is. Without one, torch brings gigabytes of CUDA libraries
+ARG TORCH_INDEX=
 
 # The packages change seldom, the code often: a layer each
-COPY --chown=convlab pyproject.toml constraints.txt README.md ./
-COPY --chown=convlab src/convlab/__init__.py src/convlab/base/torchvision_operators.py src/convlab/
+COPY --chown=convlab requirements requirements
+COPY --chown=convlab pyproject.toml README.md ./
+COPY --chown=convlab src/convlab/__init__.py src/convlab/
 RUN python -m venv .venv \
-    && .venv/bin/python -m pip install --no-cache-dir -c constraints.txt -e '.[dev]'
+    && PIP_NO_CACHE_DIR=1 .venv/bin/python requirements/install.py --dev ${TORCH_INDEX:+--torch-index "$TORCH_INDEX"}
 
 COPY --chown=convlab . .
 # a repository of its own: DVC asks for one, and .git is not part of the image
-RUN touch .venv/.set-up \
+RUN pwd > .venv/.set-up \
     && git init --quiet && git add --all \
     && git -c user.name=convlab -c user.email=convlab@localhost commit --quiet --message "The image's files"
 

@@ -1,21 +1,27 @@
 # convlab: `make` lists what there is to do. Each target sets up .venv by itself, once.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# PYTHON=... chooses the Python of .venv, TORCH_INDEX=... where torch comes from (docs/how-to/install.md).
 BIN := .venv/bin
 SETUP := .venv/.set-up
+OUTSIDE := $(PATH)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Not empty if .venv must be made anew: it is of another folder, its Python is gone, or PYTHON is another one
+STALE := $(shell { [ "$$(cat $(SETUP))" = "$(CURDIR)" ] && $(BIN)/python -V && \
+  [ -z "$(PYTHON)" -o "$$($(BIN)/python -V)" = "$$("$(or $(PYTHON),:)" -V)" ]; } >/dev/null 2>&1 || echo stale)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format repro ui docs bench bench-full clean
+.PHONY: help demo test test-slow check format repro ui docs bench bench-full wheel lock clean stale
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(SETUP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v[:2] != (3, 11) and f"convlab needs Python 3.11, found {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
-	@echo "Setting up .venv (some minutes, once)"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+$(SETUP): pyproject.toml $(wildcard requirements/*.txt) $(STALE)
+ifdef STALE
+	@python=$$(PATH="$(OUTSIDE)" sh requirements/python.sh $(if $(PYTHON),"$(PYTHON)")) && \
+	  echo "Setting up .venv with $$("$$python" -V), $$python (a minute or more, once)" && \
+	  "$$python" -m venv --clear .venv
+endif
+	@$(BIN)/python requirements/install.py --dev $(TORCH_INDEX:%=--torch-index %)
+	@echo "$(CURDIR)" > $@
 
 demo: $(SETUP) ## run the pipeline on the embedded sample, offline, and show the comparison
 	@if dvc status --quiet --with-deps compare@sample; \
@@ -57,6 +63,12 @@ bench-full: $(SETUP) ## the same with five seeds of the slow ones, some hours
 	  case $$program in *bench_mnist.py) more="--peer-seeds 5 --best-seeds 5";; *) more=;; esac; \
 	  python $$program $$more || exit 1; done
 	@python benchmarks/report.py
+
+wheel: $(SETUP) ## build the package: dist/
+	@python -m hatchling build -t wheel
+
+lock: ## pin every package anew, with hashes (needs uv): requirements/
+	@python3 requirements/lock.py
 
 clean: ## remove what the pipeline made, less data, runs and tracking (.convlab, reports, features)
 	@rm -rf .convlab reports features build site .cache .pytest_cache .mypy_cache .ruff_cache

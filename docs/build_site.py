@@ -1,8 +1,9 @@
 """Build the documentation's site: `make docs` writes site/index.html. A warning is an error.
 
-The pages are docs/ as it stands, README.md as their home, every verb's help, and for each room of
-src/convlab/ its signatures and docstrings, read without importing the code. They are brought together in
-build/docs/, since links in README.md are for a reader of the repository, whose folders the site lacks.
+The pages are docs/ as it stands, README.md as their home, the repository's other pages, every verb's help,
+and for each room of src/convlab/ its signatures and docstrings, read without importing the code. They are
+brought together in build/docs/: links in README.md are for a reader of the repository, whose folders the site
+lacks.
 
 Zensical is what goes on of MkDocs and its Material theme, which are no longer developed.
 """
@@ -18,7 +19,14 @@ from convlab.cli.main import VERBS, docstring
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "convlab"
 STAGED = ROOT / "build" / "docs"
-HOME_LINKS = {"](docs/": "](", "](assets/sample/README.md)": "](sample.md)"}
+# The repository's pages outside docs/, and what they are called in the site
+OUTSIDE = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "assets/sample/README.md": "sample.md",
+}
+LINKS = {"](docs/": "](", **{f"]({page})": f"]({name})" for page, name in OUTSIDE.items()}}
 
 
 def main() -> int:
@@ -42,11 +50,11 @@ def stage() -> None:
     """Write build/docs/ anew."""
     shutil.rmtree(STAGED, ignore_errors=True)
     shutil.copytree(ROOT / "docs", STAGED, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    home = (ROOT / "README.md").read_text()
-    for link, target in HOME_LINKS.items():
-        home = home.replace(link, target)
-    (STAGED / "index.md").write_text(home)
-    shutil.copy(ROOT / "assets" / "sample" / "README.md", STAGED / "sample.md")
+    for page, name in OUTSIDE.items():
+        text = (ROOT / page).read_text()
+        for link, target in LINKS.items():
+            text = text.replace(link, target)
+        (STAGED / name).write_text(text)
     for page in STAGED.rglob("*.md"):  # what a fence says to the tests is not for Python-Markdown
         page.write_text(page.read_text().replace("```bash slow\n", "```bash\n"))
     (STAGED / "api").mkdir()

@@ -144,4 +144,6 @@ def fetch_project(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for variable in ("CONVLAB_MIRROR", "CONVLAB_STATE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("convlab.data.fetching.retries.POLICY", Retry(total=1))
+    # nothing of what convlab itself knows to fetch
+    monkeypatch.setattr("convlab.base.project.conf_dirs", lambda: [tmp_path / "project" / "conf"])
     return Project(tmp_path / "project", site)

@@ -24,7 +24,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 GLUE = ("__init__", "__main__", "base/", "cli/__init__", "cli/main", "cli/commands/", "tracking/")
 CARRIERS = {
     *("training/__init__", "training/multirun", "runs/__init__", "runs/lineage", "runs/reading"),
-    *("runs/recorder", "runs/run", "prediction/__init__", "prediction/predictor", "features/__init__"),
+    *("runs/recorder", "runs/run", "prediction/__init__", "features/__init__"),
     *("models/__init__", "models/saved"),
 }
 # what a stage runs, in a process that only composes and imports
@@ -74,7 +74,6 @@ def test_no_experiment_is_named_in_the_graph():
 
 def test_a_head_on_vectors_follows_its_photos_and_weights():
     assert LISTED["features"]["flowers_inception_v3"] == {
-        "experiment": "linear_head",
         "photos": "datasets/flowers",
         "weights": "weights/inception_v3/model.safetensors",
         "out": "features/flowers/inception_v3",

@@ -43,7 +43,7 @@ def test_all_that_is_copied_is_there_and_not_ignored() -> None:
     sources = [
         word for line in arguments("COPY") for word in shlex.split(line)[:-1] if not word.startswith("--")
     ]
-    assert {"pyproject.toml", "constraints.txt", "."} <= set(sources)
+    assert {"pyproject.toml", "requirements", "."} <= set(sources)
     for source in sources:
         assert (ROOT / source).exists()
         assert not any(fnmatch.fnmatch(source, pattern) for pattern in ignored())
@@ -54,10 +54,10 @@ def test_the_pinned_versions_are_installed_by_an_ordinary_user() -> None:
     users = arguments("USER")
     assert users == ["convlab"]
     install = next(
-        k for k, (name, line) in enumerate(instructions()) if name == "RUN" and "pip install" in line
+        k for k, (name, line) in enumerate(instructions()) if name == "RUN" and "install.py" in line
     )
     assert order.index("USER") < install
-    assert "-c constraints.txt" in instructions()[install][1]
+    assert "requirements/install.py --dev" in instructions()[install][1]
     for program in ("git", "make"):
         assert f" {program} " in arguments("RUN")[0]
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,15 +29,15 @@ def clone(tmp_path_factory):
     return directory
 
 
-def run(*command, cwd):
+def run(*command, cwd, fails=False):
     env = {name: value for name, value in os.environ.items() if not name.startswith(("CONVLAB_", "MLFLOW_"))}
     # the clone's code, and any way out to a network leads to a closed door
     env |= {"PYTHONPATH": str(cwd / "src"), "PATH": f"{BIN}:{env['PATH']}"}
     env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     env |= {"GIT_CONFIG_GLOBAL": os.devnull, "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert fails is None or (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stdout + done.stderr if fails else done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +75,50 @@ def test_equal_runs_make_equal_files(clone, first):
 
 
 @pytest.mark.timeout(300)
-def test_a_changed_number_trains_only_what_uses_it(clone, first):
-    path = clone / "conf" / "experiment" / "patches_linear_head.yaml"
-    before = path.read_text()
-    path.write_text(before.replace("lr: 0.01", "lr: 0.02"))
-    planned = run("dvc", "status", "--with-deps", "compare@sample", cwd=clone)
-    path.write_text(before)
-    assert "train@patches_linear_head" in planned
-    for other in ("train@digits_lenet5", "features@patches_resnet18_random", "train@digits_fully_connected"):
-        assert f"{other}:" not in planned
+def test_what_decides_no_result_trains_nothing(clone, first):
+    """A comment, and keys of stages that have other concerns: only the settings are composed again."""
+    edits = {
+        "experiment/digits_lenet5.yaml": ("batch_size: 32", "# as before\nbatch_size: 32"),
+        "train.yaml": ("evaluate: false", "evaluate: true"),
+        "gate.yaml": ("min_accuracy: 0.8", "min_accuracy: 0.7"),
+    }
+    with edited(clone, edits):
+        assert ran(run("dvc", "repro", "compare@sample", cwd=clone)) == {"compose"}
+
+
+@pytest.mark.timeout(300)
+def test_a_changed_number_trains_what_uses_it_and_renews_its_report(clone, first):
+    edits = {"experiment/patches_linear_head.yaml": ("lr: 0.01", "lr: 0.02")}
+    with edited(clone, edits):
+        stages = ran(run("dvc", "repro", "compare@sample", cwd=clone))
+    head = {f"{stage}@patches_linear_head" for stage in ("train", "evaluate")}
+    assert stages == {"compose", *head, "compare@sample"}
+
+
+def test_an_outdated_list_is_said(clone, first):
+    with edited(clone, {"experiment/lenet_tf1.yaml": ("batch_size: 100", "report: sample\nbatch_size: 100")}):
+        said = run("dvc", "repro", "compose", cwd=clone, fails=True)
+    assert "run `convlab pipeline`" in said
+
+
+@contextmanager
+def edited(clone, edits):
+    """Files of conf/ with one text in place of another; as before at the end, and so is what DVC made."""
+    before = {name: (clone / "conf" / name).read_text() for name in edits}
+    lock = (clone / "dvc.lock").read_text()
+    for name, (old, new) in edits.items():
+        assert before[name].count(old) == 1, name
+        (clone / "conf" / name).write_text(before[name].replace(old, new))
+    yield
+    for name, text in before.items():
+        (clone / "conf" / name).write_text(text)
+    (clone / "dvc.lock").write_text(lock)
+    run("dvc", "checkout", "--force", "--quiet", cwd=clone, fails=None)
+
+
+def ran(output):
+    """The stages that `dvc repro` ran."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
 
 
 def changes(directory):

@@ -2,6 +2,6 @@
 
 from convlab.base import torchvision_operators
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 torchvision_operators.declare_when_imported()

@@ -15,10 +15,10 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from convlab.base import overriding
+from convlab.base import overriding, search_path
 from convlab.base import settings as typed
 from convlab.base.errors import ConvlabError
-from convlab.base.project import project_dir
+from convlab.base.project import conf_file, conf_groups, project_dir
 from convlab.base.suggestions import near
 from convlab.base.trees import first_names, present_names
 
@@ -63,13 +63,8 @@ def check(config_name: str, overrides: list[str]) -> None:
 
 
 def groups() -> dict[str, list[str]]:
-    """The configuration groups in `conf/` and the choices of each."""
-    conf = project_dir() / "conf"
-    return {
-        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
-        for folder in sorted(conf.iterdir())
-        if folder.is_dir()
-    }
+    """The configuration groups, the project's and convlab's, and the choices of each."""
+    return {group: list(files) for group, files in conf_groups().items()}
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -156,7 +151,7 @@ def _check_kinds(parsed: list[Override], config: DictConfig, choices: DictConfig
     for override in parsed:
         group, _, inner = override.key_or_group.partition(".")
         choice = choices.get(group)
-        path = project_dir() / "conf" / group / f"{choice}.yaml"
+        path = conf_file(f"{group}/{choice}.yaml")
         if not inner or override.is_delete() or not path.is_file():
             continue
         usual: Any = yaml.safe_load(path.read_text())
@@ -198,3 +193,4 @@ def _job_name(experiment: str, swept: str) -> str:
 
 
 OmegaConf.register_new_resolver("convlab.job_name", _job_name, replace=True)
+search_path.register()

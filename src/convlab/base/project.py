@@ -1,9 +1,13 @@
-"""Where the project's files are: the folder that holds `conf/` and `dvc.yaml`, and its private state."""
+"""Where the project's files are: the folder that holds `conf/` and `dvc.yaml`, and its private state.
+
+A project's configuration extends convlab's own: a file that `conf/` lacks is the package's.
+"""
 
 import os
 from pathlib import Path
 
 from convlab.base.errors import ConvlabError
+from convlab.base.shipped import shipped
 
 
 def project_dir() -> Path:
@@ -21,7 +25,7 @@ def project_dir() -> Path:
             return folder
     raise ConvlabError(
         f"no convlab project at or above {candidates[0]} (looked for conf/train.yaml). "
-        "Change into the project's folder, or set CONVLAB_PROJECT to it."
+        "Change into the project's folder, or set CONVLAB_PROJECT to it. `convlab new DIR` makes one."
     )
 
 
@@ -43,3 +47,24 @@ def state_dir() -> Path:
     if chosen := os.environ.get("CONVLAB_STATE"):
         return Path(chosen).resolve()
     return home_dir() / ".convlab"
+
+
+def conf_dirs() -> list[Path]:
+    """Where configuration files are looked for, in this order. In convlab's repository the two are one."""
+    own, package = project_dir() / "conf", shipped("conf")
+    return [own] if own.resolve() == package.resolve() else [own, package]
+
+
+def conf_file(name: str) -> Path:
+    """The file that `name` means, the project's own if it has one: `gate.yaml`, `data/digits.yaml`."""
+    paths = [folder / name for folder in conf_dirs()]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def conf_groups() -> dict[str, dict[str, Path]]:
+    """Each configuration group (a folder) with its choices and their files, both sorted by name."""
+    found: dict[str, dict[str, Path]] = {}
+    for folder in reversed(conf_dirs()):  # the project's files replace the package's
+        for file in folder.glob("*/*.yaml"):
+            found.setdefault(file.parent.name, {})[file.stem] = file
+    return {group: dict(sorted(files.items())) for group, files in sorted(found.items())}

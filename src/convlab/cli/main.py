@@ -15,6 +15,7 @@ from convlab import __version__
 from convlab.base.errors import ConvlabError
 
 GROUPS = {
+    "Project": ("new",),
     "Data": ("fetch", "mirror", "features"),
     "Training": ("train", "sweep", "cv"),
     "The pipeline": ("pipeline", "compose"),
@@ -31,7 +32,7 @@ usage: convlab <verb> [arguments]        convlab <verb> --help teaches each
 The whole pipeline is `dvc repro`; each of its stages is one of these verbs:
 """
 CLOSING = """
-A first look:      make demo
+A first look:      make demo      (where there is no project yet: convlab new DIR)
 One training:      convlab train experiment=lenet
 A sweep:           convlab train -m experiment=lenet,lenet5 seed=1,2
 Browse the runs:   convlab ui
@@ -76,6 +77,13 @@ def _run(verb: str, rest: list[str]) -> int:
     except ConvlabError as error:
         print(f"convlab {verb}: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        from convlab.cli import extras
+
+        if (remedy := extras.remedy(error.name or "")) is None:
+            raise
+        print(f"convlab {verb} needs {remedy}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\nconvlab {verb}: stopped. The same command again goes on from here.", file=sys.stderr)
         return 130
@@ -107,12 +115,12 @@ def _choices(text: str) -> str:
     """The groups that a verb's help names as `<group>=`, with what `conf/` offers for each."""
     import textwrap
 
-    from convlab.base.project import project_dir
+    from convlab.base.project import conf_groups
 
     lines = []
-    for folder in sorted((project_dir() / "conf").iterdir()):
-        if folder.is_dir() and f"{folder.name}=" in text:
-            names = f"  {folder.name}=" + "| ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+    for group, files in conf_groups().items():
+        if f"{group}=" in text:
+            names = f"  {group}=" + "| ".join(files)
             lines.append(textwrap.fill(names, 110, subsequent_indent="    ").replace("| ", "|"))
     return "\nChoices in conf/:\n" + "\n".join(lines) if lines else ""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab.base.errors import ConvlabError
-from convlab.base.project import project_dir
+from convlab.base.project import conf_groups
 from convlab.prediction.predictor import Predictor
 from convlab.runs import champions
 from convlab.runs.run import Run
@@ -89,8 +89,7 @@ def run(name: str) -> Run | None:
 
     Raises ConvlabError, listing both, if it means neither.
     """
-    backbones = sorted(path.stem for path in (project_dir() / "conf" / "backbone").glob("*.yaml"))
-    backbones = [choice for choice in backbones if choice != "none"]
+    backbones = [choice for choice in conf_groups().get("backbone", {}) if choice != "none"]
     if name in backbones:
         return None
     try:

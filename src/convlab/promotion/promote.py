@@ -14,7 +14,7 @@ import yaml
 from convlab.base.console import warn
 from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
-from convlab.base.project import project_dir
+from convlab.base.project import conf_file
 from convlab.prediction import complete_model
 from convlab.prediction.export.checked import images_of
 from convlab.prediction.export.formats import NotExportable
@@ -106,7 +106,7 @@ def _register(champion: Champion, directory: Path, mlflow: dict[str, str] | None
 
 
 def _settings(name: str) -> dict[str, Any]:
-    path = project_dir() / "conf" / name
+    path = conf_file(name)
     try:
         settings: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:

@@ -8,13 +8,14 @@ configs/
   features/<key>.yaml     photo folder, split, backbone, preprocessing
   train/<experiment>.yaml what decides a training's result, and nothing else
   visualize/<experiment>.yaml
-  weights/<backbone>.yaml of a backbone with seeded random weights, what makes them
   convlab.yaml            the version that trains
+  nothing.yaml            in place of a file that an experiment does without
 """
 
+import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from convlab import __version__
 from convlab.base import config, own_code
 from convlab.base.errors import ConvlabError
 from convlab.base.files import atomic_file
-from convlab.base.project import project_dir
+from convlab.base.project import conf_groups, project_dir
 from convlab.data.fetching import sources
 
 FILE, CONFIGS, RESULTS = "pipeline.yaml", "configs", "results"
+NOTHING = f"{CONFIGS}/nothing.yaml"  # what a stage depends on in place of what it does without
 HEADER = (
     "# What `dvc repro` makes: the list that dvc.yaml reads. `convlab pipeline` writes it from conf/, where\n"
     "# an experiment that names a `report` takes part.\n"
@@ -73,63 +75,72 @@ class Experiment:
         return bool(chosen) if chosen is not None else False
 
 
-def experiments() -> list[Experiment]:
-    """Those of conf/experiment/ that name a report, in alphabetical order."""
+def experiments(more: Iterable[str] = ()) -> list[Experiment]:
+    """Those that take part, in alphabetical order.
+
+    That is each experiment of the project's own conf/ with a report, and of convlab's those whose report
+    pipeline.yaml lists already, or `more` names. In convlab's repository all are the project's own.
+    """
+    reports = {*(_found().get("reports") or {}), *more}
     found = []
-    for name in config.groups().get("experiment", []):
+    for name, file in conf_groups().get("experiment", {}).items():
         settings = config.plain(config.compose("train", [f"experiment={name}"]))
-        if settings.get("report"):
-            if settings["name"] != name:
-                raise ConvlabError(
-                    f"conf/experiment/{name}.yaml: name={settings['name']}: with a report, it must be {name}."
-                )
-            found.append(Experiment(name, settings))
+        report, own = settings.get("report"), file.is_relative_to(project_dir())
+        if not report or not (own or report in reports):
+            continue
+        if not re.fullmatch(r"\w[\w.-]*", str(report)):
+            raise ConvlabError(f"{file}: report={report}: expected a name of letters, digits, - _ and dots.")
+        if settings["name"] != name:
+            raise ConvlabError(f"{file}: name={settings['name']}: with a report, it must be {name}.")
+        found.append(Experiment(name, settings))
     return found
 
 
 def listed(taking_part: list[Experiment]) -> dict[str, Any]:
-    """What pipeline.yaml should hold."""
+    """What pipeline.yaml should hold. Raises ConvlabError for experiments that don't go together."""
     fetched = {name: sources.load(name) for name in sources.names()}
     folders = {dataset.dir.relative_to(project_dir()).as_posix(): name for name, dataset in fetched.items()}
     needed: set[str] = set()
     features: dict[str, dict[str, str]] = {}
     trained: dict[str, dict[str, str]] = {}
     for each in taking_part:
-        photos = str(each.data.get("dir"))
-        weights = each.backbone.get("weights")
+        photos, weights = str(each.data.get("dir")), each.backbone.get("weights")
         needed |= {folders[place] for place in (photos, _parent(weights)) if place in folders}
-        if each.reads_vectors and each.vectors not in features:
-            random = f"{CONFIGS}/weights/{each.backbone['name']}.yaml"
+        if each.reads_vectors:
             features[each.vectors] = {
-                "experiment": each.name,
                 "photos": photos,
-                "weights": str(weights) if weights else random,
+                "weights": str(weights) if weights else NOTHING,
                 "out": str(each.data["module"]["dir"]),
             }
         trained[each.name] = {
             "input": str(each.data["module"]["dir"]),
+            "weights": str(weights) if weights and not each.reads_vectors else NOTHING,
             "code": each.code,
             "report": str(each.settings["report"]),
         }
+    _check_vectors(taking_part)
     reports: dict[str, list[str]] = {}
     for name, entry in trained.items():
         reports.setdefault(entry["report"], []).append(name)
+    outs = sorted((name, place) for place, name in folders.items() if name in needed)
     return {
-        "fetch": {
-            name: {"out": place}
-            for place, name in sorted(folders.items(), key=itemgetter(1))
-            if name in needed
-        },
-        "features": features,
+        "fetch": {name: {"out": place} for name, place in outs},
+        "features": dict(sorted(features.items())),
         "experiments": trained,
         "visualized": {each.name: dict(trained[each.name]) for each in taking_part if each.is_shown},
         "reports": {name: {"runs": " ".join(runs)} for name, runs in sorted(reports.items())},
     }
 
 
-def write_list() -> bool:
-    """Write pipeline.yaml; returns whether it had to change. Results of what no longer takes part go."""
-    content = listed(experiments())
+def write_list(more: Iterable[str] = ()) -> bool:
+    """Write pipeline.yaml; returns whether it had to change. Results of what no longer takes part go.
+
+    more: reports of convlab's own experiments that a project takes over.
+    """
+    taking_part = experiments(more)
+    if absent := set(more) - {str(each.settings["report"]) for each in taking_part}:
+        raise ConvlabError(f"no experiment takes part in a report '{min(absent)}'.")
+    content = listed(taking_part)
     text = (HEADER + yaml.safe_dump(content, sort_keys=False)).encode()
     path = project_dir() / FILE
     changed = not path.is_file() or path.read_bytes() != text
@@ -147,27 +158,21 @@ def write_configs() -> int:
 
     Returns how many experiments take part. Raises ConvlabError unless pipeline.yaml holds what conf/ says.
     """
-    taking_part, path = experiments(), project_dir() / FILE
+    taking_part = experiments()
     content = listed(taking_part)
-    if not path.is_file() or yaml.safe_load(path.read_text()) != content:
+    if _found() != content:
         raise ConvlabError(f"{FILE} is not what conf/ says: run `convlab pipeline`, then `dvc repro` again.")
     folder = project_dir() / CONFIGS
     shutil.rmtree(folder, ignore_errors=True)
     _write(folder / "convlab.yaml", {"version": __version__})
+    _write(project_dir() / NOTHING, {})
     for name in content["fetch"]:
         dataset = sources.load(name)
         _write(folder / "fetch" / f"{name}.yaml", {"sources": [vars(source) for source in dataset.sources]})
     for each in taking_part:
         data, backbone = each.data, each.backbone
         if each.reads_vectors:
-            photos = {key: data.get(key) for key in ("name", "dir", "split")}
-            _write(
-                folder / "features" / f"{each.vectors}.yaml",
-                {"data": photos, "backbone": _described(backbone)},
-            )
-            if backbone.get("weights") is None:
-                made = {key: backbone.get(key) for key in ("architecture", "options", "seed")}
-                _write(folder / "weights" / f"{backbone['name']}.yaml", made)
+            _write(folder / "features" / f"{each.vectors}.yaml", _vectors(each))
         decisive = config.lasting(each.settings)
         decisive["data"] = {key: data[key] for key in ("name", "dir", "module") if key in data}
         decisive["backbone"] = {
@@ -180,9 +185,26 @@ def write_configs() -> int:
     return len(taking_part)
 
 
-def _described(backbone: dict[str, Any]) -> dict[str, Any]:
-    """What decides a backbone's vectors: not where it is fetched to, nor by what they are computed."""
-    return {key: value for key, value in backbone.items() if key not in ("runtime", "dir")}
+def _vectors(each: Experiment) -> dict[str, Any]:
+    """What `convlab features` needs: the photos, their split, and the backbone."""
+    photos = {key: each.data.get(key) for key in ("name", "dir", "split")}
+    backbone = {key: value for key, value in each.backbone.items() if key != "dir"}
+    return {"data": photos, "backbone": backbone}
+
+
+def _check_vectors(taking_part: list[Experiment]) -> None:
+    first: dict[str, Experiment] = {}
+    for each in taking_part:
+        if each.reads_vectors and _vectors(each) != _vectors(first.setdefault(each.vectors, each)):
+            raise ConvlabError(
+                f"{first[each.vectors].name} and {each.name} make {each.data['module']['dir']} from "
+                "other photos, splits or backbones: give one of them a data.name of its own."
+            )
+
+
+def _found() -> dict[str, Any]:
+    path = project_dir() / FILE
+    return dict(yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
 
 
 def _parent(path: Any) -> str:

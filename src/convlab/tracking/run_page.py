@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from convlab.base.project import project_dir
+from convlab.base.project import conf_file
 from convlab.runs.run import Run
 
 PARTS = ("model", "optimizer", "loss", "averaging")  # of which each further setting is a parameter
@@ -77,7 +77,7 @@ def _commands(run: Run, config: dict[str, Any]) -> list[str]:
         commands.append(f"git checkout {commit}" + ("   # and what was not committed then" if dirty else ""))
     if state.get("command"):
         commands.append(state["command"])
-    elif (project_dir() / "conf" / "experiment" / f"{config['name']}.yaml").is_file():
+    elif conf_file(f"experiment/{config['name']}.yaml").is_file():
         commands.append(f"convlab train experiment={config['name']}")
     return [*commands, f"convlab evaluate {run.name}"]
 

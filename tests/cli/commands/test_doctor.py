@@ -27,7 +27,6 @@ def named(findings: list[Finding], name: str) -> Finding:
 
 
 def test_a_project_without_a_fault(project: Path, convlab) -> None:
-    shutil.copy(ROOT / "constraints.txt", project)
     rows = json.loads(convlab("doctor", "--json").stdout)
     found = {(row["subject"], row["name"]): row for row in rows}
     assert "problem" not in {row["status"] for row in rows}
@@ -39,7 +38,7 @@ def test_a_project_without_a_fault(project: Path, convlab) -> None:
     )
     assert found["Machine", "runs folder"]["text"] == f"{project}/runs: writable, made when it is needed"
     left = {path.name for path in project.iterdir()}
-    assert left == {"conf", "constraints.txt", "data"}
+    assert left == {"conf", "data"}
 
 
 def test_problems_are_told_with_their_way_out(project: Path) -> None:
@@ -82,18 +81,29 @@ def test_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 # versions
 
 
-def test_another_version_than_the_pinned_one(project: Path) -> None:
-    (project / "constraints.txt").write_text("# pinned\nnumpy==1.0.0\nPyYAML>=6\nnot-installed==3\n")
-    found = named(packages.look(), "constraints.txt")
+@pytest.fixture
+def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of pinned versions that convlab is taken to ship."""
+    (tmp_path / "requirements").mkdir()
+    monkeypatch.setattr(packages, "shipped", lambda name: tmp_path / name)
+    return tmp_path / "requirements" / "all.txt"
+
+
+def test_another_version_than_the_pinned_one(pins: Path) -> None:
+    pins.write_text(
+        "# pinned\nnumpy==1.0.0 \\\n    --hash=sha256:00\nPyYAML>=6 ; python_version > '3'\n"
+        "not-installed==3\n"
+    )
+    found = named(packages.look(), "versions")
     assert found.status is Status.WARNING
-    assert found.text.startswith("1 of 3 pinned versions differ: numpy 2.")
+    assert found.text.startswith("1 of 3 versions differ from those tested: numpy 2.")
     assert "(==1.0.0)" in found.text
-    assert "pip install -c constraints.txt" in found.remedy
+    assert found.remedy == f"python {pins.with_name('install.py')}"
 
 
-def test_a_build_of_the_pinned_version_is_that_version(project: Path) -> None:
-    (project / "constraints.txt").write_text("torch==2.13.0\n")
-    assert named(packages.look(), "constraints.txt").status is Status.OK
+def test_a_build_of_the_pinned_version_is_that_version(pins: Path) -> None:
+    pins.write_text("torch==2.13.0\n")
+    assert named(packages.look(), "versions").status is Status.OK
 
 
 def test_a_package_that_the_project_needs_is_missing(project: Path) -> None:
@@ -102,6 +112,23 @@ def test_a_package_that_the_project_needs_is_missing(project: Path) -> None:
     found = named(packages.look(), "requirements")
     assert found.status is Status.PROBLEM
     assert found.text.startswith("no-such-package-here is missing, numpy is 2.")
+
+
+def test_a_projects_own_packages_are_none_of_convlabs(project: Path) -> None:
+    (project / "pyproject.toml").write_text('[project]\nname = "mine"\ndependencies = ["no-such-package"]\n')
+    assert named(packages.look(), "requirements").status is Status.OK
+
+
+def test_an_extra_may_be_missing_but_not_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["rich", "no-such-tracker; extra == 'track'", "rich; extra == 'train'", "numpy; extra == 'train'"]
+    monkeypatch.setattr("convlab.cli.extras.requires", lambda _: lines)
+    found = named(packages.look(), "extras")
+    assert found.status is Status.OK
+    assert found.text == "installed: train; not installed: track (pip install 'convlab[track]')"
+    lines[3] = "numpy<2; extra == 'train'"
+    found = named(packages.look(), "extras")
+    assert found.status is Status.PROBLEM
+    assert found.text.startswith("numpy is 2.")
 
 
 def test_another_convlab_than_the_projects(project: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from sample_runs import copy_runs
 
+import convlab
 from convlab.base.errors import ConvlabError
 from convlab.cli.commands import export, predict
 from convlab.data.preprocessing import Preprocessing
@@ -38,7 +39,7 @@ def test_onnx_holds_backbone_and_head_and_says_what_it_is(project, runs_of, caps
     about = {each.key: each.value for each in model.metadata_props}
     assert json.loads(about["classes"]) == ["china", "flower"]
     assert json.loads(about["preprocessing"])["size"] == 32
-    assert (about["name"], about["convlab_version"]) == ("head", "0.1.0")
+    assert (about["name"], about["convlab_version"]) == ("head", convlab.__version__)
     (pixels,), (probabilities,) = model.graph.input, model.graph.output
     shape = [each.dim_param or each.dim_value for each in pixels.type.tensor_type.shape.dim]
     assert (pixels.name, pixels.type.tensor_type.elem_type, shape) == (
@@ -59,7 +60,7 @@ def test_torchscript_carries_the_metadata(project, runs_of):
         network = torch.jit.load(project / "out" / "model.pt", _extra_files=extra)
     about = json.loads(extra["metadata.json"])
     assert json.loads(about["classes"]) == [str(digit) for digit in range(10)]
-    assert about["convlab_version"] == "0.1.0"
+    assert about["convlab_version"] == convlab.__version__
     black = network(torch.zeros(3, 1, 28, 28, dtype=torch.uint8))
     assert black.shape == (3, 10)
     torch.testing.assert_close(black.sum(1), torch.ones(3))

@@ -2,9 +2,9 @@
 
 usage: convlab doctor [--json]
 
-Looks at Python and the packages' versions (constraints.txt), torch and its devices, the optional
-runtimes, git, the DVC pipeline, MLflow's database or server, the mirror, fetched data and weights, write
-permissions, free space and ports. Nothing is changed: a file is written to each folder and deleted.
+Looks at Python, the packages' versions and convlab's extras, torch and its devices, the optional runtimes,
+git, the DVC pipeline, MLflow's database or server, the mirror, fetched data and weights, write permissions,
+free space and ports. Nothing is changed: a file is written to each folder and deleted.
 
 Each finding is ok, a warning (it works, but not as one would expect) or a problem (something fails because
 of it), and for what isn't ok the way out stands below. The exit status is 1 if there is a problem.

@@ -2,6 +2,7 @@
 
 usage: convlab features [data=<photo set>] [backbone=<backbone>] [key=value ...]
        convlab features experiment=<experiment>          the photos and the backbone of an experiment
+       convlab features from=<file>                      those of a file of configs/features/, for dvc.yaml
 
 A backbone (a network trained on a million other photos) describes each photo by a vector; small
 classifiers are then trained on the vectors in seconds. Computing the vectors is the slow part, so
@@ -33,9 +34,9 @@ examples
 
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from convlab.base import provenance
+from convlab.base import overriding, provenance
 from convlab.base.config import compose
 from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
@@ -95,19 +96,23 @@ def run(args: list[str]) -> int:
 
 
 def _composed(args: list[str]) -> DictConfig:
-    """What the words compose; with `experiment=`, data and backbone are that experiment's."""
-    named = [word for word in args if word.startswith("experiment=")]
-    if not named:
+    """What the words compose; photos and backbone may be an experiment's, or those of a file of configs/."""
+    own, words = overriding.own_words(args, ("experiment", "from"))
+    if not own:
         return compose("features", args)
-    own = ("dir", "batch_size", "reread")  # of features itself; all else is the experiment's
-    kept = [word for word in args if word.partition("=")[0] in own]
-    settings = compose("train", [word for word in args if word not in kept])
-    if "split" not in settings.data:
-        raise ConvlabError(f"{named[0]}: its data, {settings.data.name}, is no photo folder.")
-    config = compose("features", kept)
-    if not any(word.startswith("dir=") for word in kept):
-        config.dir = f"features/{settings.data.name}/{settings.backbone.name}"
-    config.data, config.backbone = settings.data, settings.backbone
+    if "from" in own:
+        given = OmegaConf.load(own["from"])
+    else:
+        kept = [word for word in words if word.partition("=")[0] in ("dir", "batch_size", "reread")]
+        given = compose("train", [f"experiment={own['experiment']}", *(set(words) - set(kept))])
+        words = kept
+    if not given.data.get("split"):
+        raise ConvlabError(f"{args[0]}: its data, {given.data.name}, is no photo folder.")
+    config = compose("features", words)
+    with open_dict(config):
+        config.data, config.backbone = given.data, given.backbone
+        if not any(word.startswith("dir=") for word in words):
+            config.dir = f"features/{given.data.name}/{given.backbone.name}"
     return config
 
 

@@ -59,6 +59,7 @@ def _hydra(args: list[str]) -> int:
     """Run Hydra's application on `args`: what its flags print, or each job of a sweep."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import DictConfig
 
     from convlab.base.project import project_dir
@@ -66,6 +67,9 @@ def _hydra(args: list[str]) -> int:
     def job(cfg: DictConfig) -> None:
         settings, own = config.plain(cfg), HydraConfig.get()
         directory, overrides = Path(own.runtime.output_dir), list(own.overrides.task)
+        if own.mode != RunMode.MULTIRUN:
+            _train(settings, directory, None, overrides, settings["evaluate"])
+            return
         multirun.job(
             settings, directory, lambda parent_id: _train(settings, directory, parent_id, overrides, True)
         )

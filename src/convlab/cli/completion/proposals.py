@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from convlab.base.errors import ConvlabError
-from convlab.base.project import home_dir, project_dir
+from convlab.base.project import conf_dirs, conf_groups, home_dir, project_dir
 
 VERBS_DIR = Path(__file__).parents[1] / "commands"
 METRICS = ("test/acc", "test/loss", "test/ece", "val/acc", "val/loss")
@@ -81,18 +81,18 @@ class _Call:
         group = self.word.rpartition(".")[0]
         keys = {key for key, _ in self._shown()}
         if "key=value" in self.help:
-            keys = keys - {"key"} | set(_groups()) | set(_settings(project_dir() / "conf" / "train.yaml"))
-        if group in _groups():
-            files = (project_dir() / "conf" / group).glob("*.yaml")
-            keys = {f"{group}.{key}" for file in files for key in _settings(file)}
+            keys = keys - {"key"} | set(conf_groups())
+            keys |= {key for folder in conf_dirs() for key in _settings(folder / "train.yaml")}
+        if group in conf_groups():
+            keys = {f"{group}.{key}" for file in conf_groups()[group].values() for key in _settings(file)}
         elif not group:
             keys = {key for key in keys if "." not in key}
         return [f"{key}=" for key in sorted(keys)]
 
     def _values(self, key: str) -> list[str]:
         """Choices of a group, runs for `name`, else the words that the verb's help shows as values."""
-        if key in _groups():
-            return _groups()[key]
+        if key in conf_groups():
+            return list(conf_groups()[key])
         if key == "name":
             return _runs()
         return sorted({value for name, value in self._shown() if name == key and value.islower()})
@@ -107,12 +107,6 @@ class _Call:
 def _help(verb: str) -> str:
     """The docstring of the verb's file, by its quotes alone: to parse the file would take longer."""
     return (VERBS_DIR / f"{verb}.py").read_text().split('"""')[1]
-
-
-def _groups() -> dict[str, list[str]]:
-    conf = project_dir() / "conf"
-    folders = (folder for folder in sorted(conf.iterdir()) if folder.is_dir())
-    return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
 def _settings(file: Path) -> list[str]:
@@ -130,9 +124,7 @@ def _evaluated() -> list[str]:
 
 
 def _sources() -> list[str]:
-    files = (
-        file for group in ("data", "backbone") for file in (project_dir() / "conf" / group).glob("*.yaml")
-    )
+    files = [file for group in ("data", "backbone") for file in conf_groups()[group].values()]
     return sorted(file.stem for file in files if "\nsources:" in file.read_text())
 
 
@@ -143,7 +135,7 @@ def _champions() -> list[str]:
 def _models() -> list[str]:
     data = _champions()
     champions = ["champion", *(f"champion/{each}" for each in data)] if data else []
-    backbones = [name for name in _groups().get("backbone", []) if name != "none"]
+    backbones = [name for name in conf_groups().get("backbone", {}) if name != "none"]
     return [*champions, *_runs(), *backbones]
 
 

@@ -11,6 +11,7 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
+from convlab.cli import extras
 from convlab.cli.diagnosis.finding import Finding, ok, problem, some, warning
 from convlab.features.runtimes.choice import PACKAGES
 
@@ -29,7 +30,7 @@ RUNTIME = """
 import json, {name}
 print(json.dumps({{"version": {name}.__version__}}))
 """
-REINSTALL = "pip install --force-reinstall --no-deps -c constraints.txt {name}"
+REINSTALL = "pip install --force-reinstall --no-deps {pin}"
 
 
 class Trial:
@@ -59,14 +60,13 @@ class Trial:
 def begin() -> dict[str, Trial]:
     """Start all that takes a second or two; `look` collects it."""
     programs = {name: RUNTIME.format(name=name) for name in PACKAGES if find_spec(name) is not None}
-    return {name: Trial(program) for name, program in {"torch": TORCH, **programs}.items()}
+    if find_spec("torch") is not None:
+        programs["torch"] = TORCH
+    return {name: Trial(program) for name, program in programs.items()}
 
 
 def look(trials: dict[str, Trial]) -> list[Finding]:
-    found, failure = trials["torch"].result()
-    findings = _torch(found[0]) if found else [_broken("torch", failure)]
-    if found:
-        findings.append(_torchvision(found[1]) if len(found) == 2 else _broken("torchvision", failure))
+    findings = _torch_and_torchvision(*trials["torch"].result()) if "torch" in trials else [_WITHOUT_TORCH]
     for name, command in PACKAGES.items():
         if name not in trials:
             findings.append(ok(name, f"not installed; optional ({command})"))
@@ -79,8 +79,24 @@ def look(trials: dict[str, Trial]) -> list[Finding]:
     return findings
 
 
+_WITHOUT_TORCH = ok("torch", f"not installed; needed to train, not to predict ({extras.install('train')})")
+
+
+def _torch_and_torchvision(found: list[dict[str, Any]], failure: str) -> list[Finding]:
+    if not found:
+        return [_broken("torch", failure)]
+    vision = _torchvision(found[1]) if len(found) == 2 else _broken("torchvision", failure)
+    return [*_torch(found[0]), vision]
+
+
 def _broken(name: str, failure: str) -> Finding:
-    return problem(name, failure, REINSTALL.format(name=name))
+    return problem(name, failure, _reinstall(name))
+
+
+def _reinstall(name: str) -> str:
+    """In the version that convlab asks for."""
+    pins = [f"{each.name}{each.specifier}" for each in extras.extras()["train"] if each.name == name]
+    return REINSTALL.format(pin=(pins or [name])[0])
 
 
 def _torch(found: dict[str, Any]) -> list[Finding]:
@@ -89,7 +105,7 @@ def _torch(found: dict[str, Any]) -> list[Finding]:
     findings = [ok("torch", f"{found['version']}, {built}: {devices}"), _threads(found["threads"])]
     if not found["onednn"]:
         lack = "torch has none (MKL-DNN): convolutions on the CPU will be slow"
-        findings.append(warning("oneDNN", lack, REINSTALL.format(name="torch")))
+        findings.append(warning("oneDNN", lack, _reinstall("torch")))
     return findings
 
 

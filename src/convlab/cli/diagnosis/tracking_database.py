@@ -9,14 +9,16 @@ import sqlite3
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from convlab.base.project import home_dir
+from convlab.cli import extras
 from convlab.cli.diagnosis.finding import Finding, ok, problem, without_passwords
+
+if TYPE_CHECKING:  # it comes with the extra `track`
+    from sqlalchemy.engine import URL
 
 TIMEOUT_S = 3
 VARIABLE = "MLFLOW_TRACKING_URI"
@@ -24,6 +26,11 @@ REVISIONS = "SELECT version_num FROM alembic_version"
 
 
 def look() -> list[Finding]:
+    if find_spec("mlflow") is None or find_spec("sqlalchemy") is None:
+        return [ok("database", f"MLflow is not installed; it tracks runs ({extras.install('track')})")]
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     uri = os.environ.get(VARIABLE) or f"sqlite:///{home_dir() / 'mlflow.db'}"
     if uri.startswith(("http://", "https://")):
         return [_server(uri)]
@@ -35,7 +42,7 @@ def look() -> list[Finding]:
     return [_file(url) if url.drivername.startswith("sqlite") else _database(url)]
 
 
-def _file(url: URL) -> Finding:
+def _file(url: "URL") -> Finding:
     path = Path(url.database or "")
     if not path.exists():
         if not path.parent.is_dir():
@@ -63,7 +70,10 @@ def _elsewhere(path: Path) -> str:
     return f"restore a copy of it, or mv {path.name} {path.name}.broken: the next run begins a new one"
 
 
-def _database(url: URL) -> Finding:
+def _database(url: "URL") -> Finding:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
+
     shown = url.render_as_string(hide_password=True)
     options = {"connect_timeout": TIMEOUT_S} if url.drivername.startswith(("postgresql", "mysql")) else {}
     try:
@@ -82,7 +92,7 @@ def _database(url: URL) -> Finding:
     return _schema(shown, url, revisions)
 
 
-def _schema(name: str, url: URL, revisions: list[str]) -> Finding:
+def _schema(name: str, url: "URL", revisions: list[str]) -> Finding:
     known, newest = _migrations()
     if revisions == [newest]:
         return ok("database", f"{name}: tables of MLflow {version('mlflow')}")

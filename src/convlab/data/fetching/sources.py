@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
-from convlab.base.project import project_dir
+from convlab.base.project import conf_groups, project_dir
 from convlab.base.provenance import file_hash
 from convlab.data.fetching.download import Expected, download
 from convlab.data.fetching.mirrors import Entry, Mirror
@@ -161,7 +161,7 @@ def _configs() -> dict[str, tuple[Path, dict[str, Any]]]:
     """name -> its file and content, for each configuration that lists sources."""
     found = {}
     for group in ("data", "backbone"):
-        for file in sorted((project_dir() / "conf" / group).glob("*.yaml")):
+        for file in conf_groups().get(group, {}).values():
             config: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
             if isinstance(config, dict) and "sources" in config:
                 found[file.stem] = (file, config)

@@ -22,10 +22,11 @@ RUNTIMES: dict[str, Callable[[Work], Runtime]] = {
     "onnxruntime": onnx_runtime,
     "openvino": openvino_runtime,
 }
-PACKAGES = {  # what a runtime needs, and how to get it
-    "onnxruntime": "pip install onnxruntime onnx onnxscript",
+PACKAGES = {  # how to get what a runtime needs,
+    "onnxruntime": "pip install 'convlab[export]'",
     "openvino": "pip install 'convlab[openvino]'",
 }
+_EXPORT = ("onnx", "onnxscript")  # which each of them starts from
 # Below so much work on a CPU another runtime would not make up for its start: 90 images through Inception-v3,
 # whose export takes the time of 80 in plain torch.
 EXPORT_FLOP = 1e12
@@ -75,5 +76,5 @@ def choose(work: Work) -> tuple[str, str]:
 
 
 def installed(name: str) -> bool:
-    """Whether the package that this runtime needs is there."""
-    return name not in PACKAGES or find_spec(name) is not None
+    """Whether the packages that this runtime needs are there."""
+    return name not in PACKAGES or all(find_spec(each) for each in (name, *_EXPORT))

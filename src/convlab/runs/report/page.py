@@ -18,7 +18,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from convlab.base import templates
-from convlab.base.project import project_dir
+from convlab.base.project import conf_file
 from convlab.figures import plots
 from convlab.runs.report.comparison import Comparison, DataSet, show
 from convlab.runs.report.cross_validations import CrossValidation, verdicts
@@ -138,7 +138,7 @@ def _settings(runs: list[Run]) -> list[tuple[str, list[str]]]:
 def _commands(run: Run) -> list[str]:
     """What repeats the run. One that no experiment describes can only be measured again."""
     commands = [f"convlab evaluate {run.argument}"]
-    if (project_dir() / "conf" / "experiment" / f"{run.name}.yaml").is_file():
+    if conf_file(f"experiment/{run.name}.yaml").is_file():
         commands.insert(0, f"convlab train experiment={run.name}")
     return commands
 
