@@ -18,6 +18,7 @@ from torchmetrics.functional.classification import (
 from convlab.data.batches import Batches
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
+from convlab.figures.mistakes import mistakes, worst_mistakes
 from convlab.runs import run as runs
 
 NUM_BINS = 15  # of confidence, all as wide, in a calibration error
@@ -103,9 +104,9 @@ def _per_class(logits: Tensor, labels: Tensor, classes: list[str]) -> dict[str, 
 def _draw(run_dir: Path, data: LabelledData, probabilities: Tensor, labels: Tensor) -> None:
     matrix = multiclass_confusion_matrix(probabilities, labels, len(data.classes))
     plots.confusion_matrix(matrix.numpy(), data.classes).savefig(run_dir / "confusion.png")
-    worst = plots.worst_mistakes(labels.numpy(), probabilities.numpy())
+    worst = worst_mistakes(labels.numpy(), probabilities.numpy())
     images = [data.image("test", int(index)) for index in worst]
-    gallery = plots.mistakes(images, labels[worst].numpy(), probabilities[worst].numpy(), data.classes)
+    gallery = mistakes(images, labels[worst].numpy(), probabilities[worst].numpy(), data.classes)
     gallery.savefig(run_dir / "mistakes.png")
 
 

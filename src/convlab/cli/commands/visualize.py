@@ -41,92 +41,37 @@ examples:
 """
 
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
-
-from convlab.base import config, provenance
-from convlab.base.console import console, warn
+from convlab.base import config
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
 from convlab.runs import run as runs
 
 OWN = ("layer", "split", "num_images", "maps", "image", "occlusion", "attribution")  # settings for any run
 CHOICE = ("experiment", "name")
+PUBLISHED = "convlab.models.vgg.VGG16"  # needs no training
 
 
 def run(args: list[str]) -> int:
     """Draw; returns the exit status."""
     composed = config.plain(config.compose("visualize", args))
     settings = {key: composed[key] for key in OWN if key in composed}
-    run_dir = project_dir() / "runs" / composed["name"]
-    if not _is_run(composed["name"]) and (published := _published(composed)):
-        _draw(*published, composed["data"], settings, run_dir)
+    name = composed["name"]
+    if composed["model"]["_target_"] == PUBLISHED and not _is_run(name):
+        from convlab.explain.visualize import visualize_published
+
+        visualize_published(composed, settings, project_dir() / "runs" / name)
         return 0
-    run_dir = runs.run_dir(composed["name"])
+    run_dir = runs.run_dir(name)
     _refuse_what_the_run_decides(args, run_dir.name)
-    card, network = runs.read_card(run_dir / "model"), runs.load_model(run_dir / "model")
-    if _has_a_backbone(card, network):
-        from convlab.explain.attribution import visualize_attribution
+    from convlab.explain.visualize import visualize_run
 
-        visualize_attribution(run_dir, settings)
-        return 0
-    trained: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))  # type: ignore[assignment]
-    _draw(network, {"weights": card["weights"][card["selected"]]}, None, trained["data"], settings, run_dir)
+    visualize_run(run_dir, settings)
     return 0
-
-
-def _draw(
-    network: Any,
-    origin: dict[str, Any],
-    class_names: list[str] | None,
-    data_settings: dict[str, Any],
-    settings: dict[str, Any],
-    run_dir: Path,
-) -> None:
-    from hydra.utils import instantiate
-
-    from convlab.explain.draw import draw
-    from convlab.explain.layers import check_network
-    from convlab.explain.pictures import log
-
-    check_network(network)  # before photos are read
-    data = instantiate(data_settings["module"], _convert_="all")
-    pictures = draw(network, data, settings, class_names or data.classes)
-    pictures.record |= {"data": data_settings["name"], **origin}
-    directory = run_dir / "visualize"
-    pictures.write(directory)
-    log(run_dir, directory)
-    console.print(f"{directory}: {', '.join(pictures.figures)}", markup=False)
 
 
 def _is_run(name: str) -> bool:
     return any((path / "config.yaml").is_file() for path in (project_dir() / "runs" / name, Path(name)))
-
-
-def _published(composed: dict[str, Any]) -> tuple[Any, dict[str, Any], list[str]] | None:
-    """A network that needs no training, where its weights come from, and its classes; None for any other."""
-    if composed["model"]["_target_"] != "convlab.models.vgg.VGG16":
-        return None
-    from convlab.models import vgg
-
-    arguments = {key: value for key, value in composed["model"].items() if key != "_target_"}
-    backbone = composed["backbone"]
-    path = project_dir() / str(backbone["weights"])
-    if backbone["weights"] is not None and path.is_file():
-        origin = {
-            "weights": provenance.file_hash(path),
-            "substitutes": provenance.substitutes(path.parent),
-        }
-        return vgg.published(path, **arguments), origin, vgg.imagenet_classes()
-    seed = backbone["seed"]
-    warn(
-        f"there are no weights {backbone['weights']}: random ones are shown (seed {seed}), which react to no "
-        "object. `convlab fetch vgg16` brings the published ones."
-    )
-    network = vgg.seeded(seed, **arguments)
-    names = [f"output {index}" for index in range(network.fc8.out_features)]
-    return network, {"weights": f"random, seed {seed}"}, names
 
 
 def _refuse_what_the_run_decides(args: list[str], name: str) -> None:
@@ -136,10 +81,3 @@ def _refuse_what_the_run_decides(args: list[str], name: str) -> None:
                 f"{override.input_line}: {name} is shown as it was trained. Free are {', '.join(OWN)}; "
                 "another training goes by another name."
             )
-
-
-def _has_a_backbone(card: dict[str, Any], network: Any) -> bool:
-    """Whether it classifies a backbone's vectors, or is more than a chain of layers."""
-    from torch import nn
-
-    return len(card["input_shape"]) == 1 or not isinstance(network, nn.Sequential)

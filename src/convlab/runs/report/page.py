@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from convlab.base import templates
 from convlab.base.project import project_dir
-from convlab.figures import plots
+from convlab.figures import plots, style
 from convlab.runs.report.comparison import Comparison, DataSet, show
 from convlab.runs.report.cross_validations import CrossValidation, verdicts
 from convlab.runs.report.results import Run, argument
@@ -153,4 +153,4 @@ def svg(figure: Figure, salt: str) -> Markup:
     svg = re.sub(
         r' id="[\w.]+_\d+"', "", svg[svg.index("<svg") :]
     )  # figure_1, axes_1: the same in every figure
-    return Markup(svg.replace(plots.INK, "currentColor").replace(plots.LINE, "var(--line)"))
+    return Markup(svg.replace(style.INK, "currentColor").replace(style.LINE, "var(--line)"))

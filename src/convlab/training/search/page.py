@@ -6,7 +6,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from convlab.base import templates
-from convlab.figures.plots import BLUE
+from convlab.figures.style import BLUE
 from convlab.runs import run as runs
 from convlab.runs.report.page import svg
 from convlab.training.search import figures
