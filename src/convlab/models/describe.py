@@ -9,22 +9,18 @@ from timm.layers import BatchNormAct2d, ConvNormAct, SelectAdaptivePool2d
 from torch import fx, nn
 from torch.nn import functional
 
+from convlab.arithmetic.effect import Layer, Shape
 from convlab.arithmetic.layers import (
     Activation,
     BatchNorm,
-    Conv,
     Dense,
     Dropout,
     Flatten,
     GlobalAverage,
-    Layer,
-    Pool,
     RadialBasis,
-    Shape,
-    Subsampling,
-    TableConv,
 )
 from convlab.arithmetic.network import Branches, Chain, Network, Unit, rows, totals
+from convlab.arithmetic.sliding import Conv, Pool, Subsampling, TableConv
 from convlab.base.errors import ConvlabError
 from convlab.models import lenet5_1998
 from convlab.models.test_time import ShiftAveraged
