@@ -1,10 +1,13 @@
-"""A file is there whole, or it isn't there."""
+"""A file is there whole, or it isn't there; and what it is known by."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
+from typing import Any
 
 from convlab.base.errors import ConvlabError
 
@@ -33,6 +36,23 @@ def atomic_file(path: Path) -> Iterator[BufferedRandom]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, as `atomic_file` does."""
+    with atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON, as `atomic_file` does."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of a file's content."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def clear_partials(folder: Path) -> None:

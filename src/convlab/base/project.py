@@ -38,6 +38,15 @@ def home_dir() -> Path:
     return folder
 
 
+def config_groups() -> dict[str, list[str]]:
+    """The configuration groups in `conf/` and the choices of each."""
+    return {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted((project_dir() / "conf").iterdir())
+        if folder.is_dir()
+    }
+
+
 def state_dir() -> Path:
     """Caches and partial downloads: `CONVLAB_STATE`, else `<project>/.convlab`. Safe to delete."""
     if chosen := os.environ.get("CONVLAB_STATE"):

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from convlab import __version__
-from convlab.base.errors import ConvlabError
+from convlab.base.errors import ConvlabError, near
 
 GROUPS = {
     "Data": ("fetch", "mirror", "features"),
@@ -61,7 +61,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb not in VERBS:
-        print(f"convlab: there is no verb '{verb}'. {_near(verb)}\n\n{_overview()}", file=sys.stderr)
+        print(f"convlab: there is no verb '{verb}'. {near(verb, VERBS, 1)}\n\n{_overview()}", file=sys.stderr)
         return 2
     if "-h" in rest or "--help" in rest:
         print(_help(verb))
@@ -106,18 +106,11 @@ def _choices(text: str) -> str:
     """The groups that a verb's help names as `<group>=`, with what `conf/` offers for each."""
     import textwrap
 
-    from convlab.base.project import project_dir
+    from convlab.base.project import config_groups
 
     lines = []
-    for folder in sorted((project_dir() / "conf").iterdir()):
-        if folder.is_dir() and f"{folder.name}=" in text:
-            names = f"  {folder.name}=" + "| ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+    for group, choices in config_groups().items():
+        if f"{group}=" in text:
+            names = f"  {group}=" + "| ".join(choices)
             lines.append(textwrap.fill(names, 110, subsequent_indent="    ").replace("| ", "|"))
     return "\nChoices in conf/:\n" + "\n".join(lines) if lines else ""
-
-
-def _near(verb: str) -> str:
-    import difflib
-
-    matches = difflib.get_close_matches(verb, VERBS, n=1)
-    return f"Did you mean '{matches[0]}'?" if matches else ""

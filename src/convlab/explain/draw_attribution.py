@@ -12,7 +12,7 @@ from torch import nn
 from convlab.base.console import progress, warn
 from convlab.base.errors import ConvlabError
 from convlab.data.labelled import LabelledData
-from convlab.data.photos import SPLITS
+from convlab.data.splits import SPLITS
 from convlab.explain.attribution import grad_cam, guided_grad_cam, integrated_gradients, last_maps
 from convlab.explain.pictures import Pictures, rounded
 from convlab.figures import attribution as figures

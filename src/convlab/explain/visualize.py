@@ -9,6 +9,7 @@ from torch import nn
 
 from convlab.base import provenance
 from convlab.base.console import console, warn
+from convlab.base.files import file_hash
 from convlab.base.project import project_dir
 from convlab.data.labelled import LabelledData
 from convlab.explain.draw import draw
@@ -47,7 +48,7 @@ def visualize_published(composed: dict[str, Any], settings: dict[str, Any], run_
     if backbone["weights"] is not None and path.is_file():
         network, names = vgg.published(path, **arguments), vgg.imagenet_classes()
         origin = {
-            "weights": provenance.file_hash(path),
+            "weights": file_hash(path),
             "substitutes": provenance.substitutes(path.parent),
         }
     else:

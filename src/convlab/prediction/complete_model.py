@@ -19,6 +19,7 @@ from torch import nn
 
 from convlab import __version__
 from convlab.base.errors import ConvlabError
+from convlab.base.files import file_hash, write_json
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.backbone import Backbone
 from convlab.prediction import onnx_predictor
@@ -43,7 +44,7 @@ def write(run_dir: Path, directory: Path) -> None:
     if "cache_gib" in card["model"]:
         card["model"]["cache_gib"] = 0.0  # of the images trained on; a server would fill it with others
     card |= {"weights": {kind: card["weights"][kind]}, "convlab_version": __version__}
-    runs.write_json(directory / "model.json", card)
+    write_json(directory / "model.json", card)
 
 
 def add_onnx(directory: Path, images: Iterable[Photo]) -> float:
@@ -56,8 +57,7 @@ def add_onnx(directory: Path, images: Iterable[Photo]) -> float:
 
     card, path = runs.read_card(directory), directory / onnx_predictor.FILE
     difference = checked.export(load(directory), card["name"], FORMATS["onnx"], path, images)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    runs.write_json(directory / "model.json", card | {"onnx_sha256": digest})
+    write_json(directory / "model.json", card | {"onnx_sha256": file_hash(path)})
     return difference
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from convlab.base.console import warn
 from convlab.base.errors import ConvlabError
+from convlab.base.files import write_json
 from convlab.base.project import project_dir
 from convlab.prediction import complete_model
 from convlab.prediction.export.checked import images_of
@@ -70,7 +71,7 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
         champion = champions.next_champion(run.data, run.name)
         for name in ("metrics.json", "predictions.npz"):
             shutil.copy(run.directory / name, staged)
-        runs.write_json(staged / "gate.json", [asdict(condition) for condition in conditions])
+        write_json(staged / "gate.json", [asdict(condition) for condition in conditions])
         licences = model_card.Licences.of(_settings("licences.yaml"), run.data, card.get("backbone"))
         text = model_card.markdown(run, card, conditions, licences, chosen_from)
         (staged / "README.md").write_text(text, encoding="utf-8")

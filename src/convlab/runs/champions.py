@@ -23,8 +23,8 @@ from typing import Any
 from filelock import FileLock
 
 from convlab.base.errors import ConvlabError
+from convlab.base.files import write_json
 from convlab.base.project import home_dir, state_dir
-from convlab.runs.run import write_json
 
 HISTORY = "history.json"
 

@@ -1,6 +1,5 @@
 """The model that is served, and what it is."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ import yaml
 from numpy.typing import NDArray
 
 from convlab.base.errors import ConvlabError
+from convlab.base.files import file_hash
 from convlab.prediction import named_model
 from convlab.runs import champions
 from convlab.runs import run as runs
@@ -72,7 +72,7 @@ class Served:
 
 def _origin(name: str, directory: Path | None) -> Origin:
     if directory is None and (file := named_model.exported(name)) is not None:
-        return Origin(weights_hash=hashlib.sha256(file.read_bytes()).hexdigest())
+        return Origin(weights_hash=file_hash(file))
     if directory is None:
         run_dir = named_model.run(name)
         if run_dir is None:  # a published backbone

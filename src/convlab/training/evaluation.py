@@ -15,6 +15,7 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
+from convlab.base.files import write_json
 from convlab.data.batches import Batches
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
@@ -54,7 +55,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
         run_dir / "predictions.npz", labels=labels.numpy(), probabilities=probabilities.numpy()
     )
     _draw(run_dir, data, probabilities, labels)
-    runs.write_json(run_dir / "metrics.json", metrics)
+    write_json(run_dir / "metrics.json", metrics)
     _record(run_dir, config, metrics)
     return metrics
 

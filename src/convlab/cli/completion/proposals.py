@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from convlab.base.errors import ConvlabError
-from convlab.base.project import home_dir, project_dir
+from convlab.base.project import config_groups, home_dir, project_dir
 
 VERBS_DIR = Path(__file__).parents[1] / "commands"
 METRICS = ("test/acc", "test/loss", "test/ece", "val/acc", "val/loss")
@@ -81,8 +81,10 @@ class _Call:
         group = self.word.rpartition(".")[0]
         keys = {key for key, _ in self._shown()}
         if "key=value" in self.help:
-            keys = keys - {"key"} | set(_groups()) | set(_settings(project_dir() / "conf" / "train.yaml"))
-        if group in _groups():
+            keys = (
+                keys - {"key"} | set(config_groups()) | set(_settings(project_dir() / "conf" / "train.yaml"))
+            )
+        if group in config_groups():
             files = (project_dir() / "conf" / group).glob("*.yaml")
             keys = {f"{group}.{key}" for file in files for key in _settings(file)}
         elif not group:
@@ -91,8 +93,8 @@ class _Call:
 
     def _values(self, key: str) -> list[str]:
         """Choices of a group, runs for `name`, else the words that the verb's help shows as values."""
-        if key in _groups():
-            return _groups()[key]
+        if key in config_groups():
+            return config_groups()[key]
         if key == "name":
             return _runs()
         return sorted({value for name, value in self._shown() if name == key and value.islower()})
@@ -107,12 +109,6 @@ class _Call:
 def _help(verb: str) -> str:
     """The docstring of the verb's file, by its quotes alone: to parse the file would take longer."""
     return (VERBS_DIR / f"{verb}.py").read_text().split('"""')[1]
-
-
-def _groups() -> dict[str, list[str]]:
-    conf = project_dir() / "conf"
-    folders = (folder for folder in sorted(conf.iterdir()) if folder.is_dir())
-    return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
 def _settings(file: Path) -> list[str]:
@@ -143,7 +139,7 @@ def _champions() -> list[str]:
 def _models() -> list[str]:
     data = _champions()
     champions = ["champion", *(f"champion/{each}" for each in data)] if data else []
-    backbones = [name for name in _groups().get("backbone", []) if name != "none"]
+    backbones = [name for name in config_groups().get("backbone", []) if name != "none"]
     return [*champions, *_runs(), *backbones]
 
 

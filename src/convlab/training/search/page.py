@@ -6,8 +6,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from convlab.base import templates
+from convlab.base.files import write_json, write_text
 from convlab.figures.style import BLUE
-from convlab.runs import run as runs
 from convlab.runs.report.page import svg
 from convlab.training.search import figures
 from convlab.training.search.outcome import Outcome, summary
@@ -17,10 +17,8 @@ from convlab.training.search.space import show_value
 def write(outcome: Outcome) -> None:
     """Write study.json and report.html."""
     directory = outcome.plan.directory
-    runs.write_json(directory / "study.json", outcome.to_dict())
-    partial = directory / ".report.html"
-    partial.write_text(page(outcome), encoding="utf-8")
-    partial.replace(directory / "report.html")
+    write_json(directory / "study.json", outcome.to_dict())
+    write_text(directory / "report.html", page(outcome))
 
 
 def page(outcome: Outcome) -> str:
