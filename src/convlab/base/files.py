@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ def atomic_file(path: Path) -> Iterator[BufferedRandom]:
             f"cannot write {path}: {error.strerror or error}. Make room or give permission, and run it again."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be none: that is what went wrong, and is said above
+            partial.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
