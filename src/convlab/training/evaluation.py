@@ -21,6 +21,7 @@ from convlab.data.labelled import LabelledData
 from convlab.figures import plots
 from convlab.figures.mistakes import mistakes, worst_mistakes
 from convlab.runs import run as runs
+from convlab.runs.metrics import of_section
 
 NUM_BINS = 15  # of confidence, all as wide, in a calibration error
 
@@ -125,7 +126,7 @@ def _record(run_dir: Path, config: dict[str, Any], metrics: dict[str, Any]) -> N
         tracking.log_params(run_id, config)
         model_id = logged_model.log_run(run_dir, noted["experiment"], run_id)
         runs.update_state(run_dir, mlflow={**noted, "run_id": run_id, "model_id": model_id})
-    flat = {f"test/{name}": metrics["test"][name] for name in ("acc", "loss", "ece")}
+    flat = {metric.key: metrics["test"][metric.name] for metric in of_section("test")}
     flat |= {
         f"test_raw/{name}": metrics["test_raw"][name] for name in ("acc", "loss") if "test_raw" in metrics
     }

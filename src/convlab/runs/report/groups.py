@@ -4,6 +4,7 @@ import statistics
 from dataclasses import dataclass
 
 from convlab.base.errors import ConvlabError, near
+from convlab.runs.metrics import METRICS
 from convlab.runs.report.results import Run
 
 
@@ -33,10 +34,8 @@ def by_setting(ranked: list[Run], metric: str, setting: str) -> list[Group]:
     for run, value in zip(ranked, values, strict=True):
         if run.metric(metric) == run.metric(metric):  # a number
             members.setdefault(value or "none", []).append(run)
-    sign = -1 if metric.endswith("/acc") else 1
-    return sorted(
-        (_group(value, runs, metric) for value, runs in members.items()), key=lambda group: sign * group.mean
-    )
+    found = (_group(value, runs, metric) for value, runs in members.items())
+    return sorted(found, key=lambda group: METRICS[metric].sign * group.mean)
 
 
 def _group(value: str, runs: list[Run], metric: str) -> Group:
