@@ -40,8 +40,9 @@ from record import Figure, record
 from convlab.base.config import compose, plain
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
+from convlab.base.files import file_hash
 from convlab.data.decoding import Decoding
-from convlab.data.photos import Photo, content_hash
+from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.backbone import Backbone
 from convlab.features.cache import BottleneckCache
@@ -113,7 +114,7 @@ def extraction(project: Path, paths: list[Path], repeat: int) -> list[Figure]:
     backbone = Backbone("inception_v3", settings["architecture"], project / settings["weights"])
     work = Work(backbone, preprocessing, len(paths), batch_size)
     root = project / "photos"
-    photos = [Photo(content_hash(p), p.parent.name, str(p.relative_to(root))) for p in paths]
+    photos = [Photo(file_hash(p), p.parent.name, str(p.relative_to(root))) for p in paths]
     pixels = torch.stack([preprocessing.pixels(preprocessing.open(path)) for path in paths])
     model = timm_dataloader.create(settings["architecture"], project / settings["weights"])
     half = paths[: max(batch_size, len(paths) // 2)]

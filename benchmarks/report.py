@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from record import RESULTS, number
 
 from convlab.base.console import console
-from convlab.figures import plots
+from convlab.figures import style as look
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
@@ -70,7 +70,7 @@ def machine(result: dict[str, Any]) -> str:
     )
 
 
-@plots.styled
+@look.styled
 def cache_growth(result: dict[str, Any]) -> Figure:
     """Seconds and memory of a run over a cache, from 1,000 to 100,000 photos."""
     data = result["data"]
@@ -78,9 +78,9 @@ def cache_growth(result: dict[str, Any]) -> Figure:
     seconds, memory = figure.subplots(1, 2)
     kinds = (("nothing_new", "nothing new"), ("one_percent", "1 % new"))
     for place, (key, label) in enumerate(kinds):
-        style = {"color": plots.SERIES[place], "marker": plots.MARKERS[place], "label": label}
-        seconds.loglog(data["num_photos"], data[f"{key}_s"], plots.DASHES[place], **style)
-        memory.semilogx(data["num_photos"], data[f"{key}_mb"], plots.DASHES[place], **style)
+        style = {"color": look.SERIES[place], "marker": look.MARKERS[place], "label": label}
+        seconds.loglog(data["num_photos"], data[f"{key}_s"], look.DASHES[place], **style)
+        memory.semilogx(data["num_photos"], data[f"{key}_mb"], look.DASHES[place], **style)
     seconds.set(xlabel="photos in the cache", ylabel="seconds, start-up included", title="time")
     memory.set(xlabel="photos in the cache", ylabel="MB, peak", title="memory")
     memory.set_ylim(0)
@@ -89,7 +89,7 @@ def cache_growth(result: dict[str, Any]) -> Figure:
     return figure
 
 
-@plots.styled
+@look.styled
 def time_to_99(result: dict[str, Any]) -> Figure:
     """Whole processes, from their start to a network that is right on 99 % of the test images."""
     bars = {
@@ -99,7 +99,7 @@ def time_to_99(result: dict[str, Any]) -> Figure:
     }
     figure = Figure(figsize=(7, 2.2), layout="constrained")
     axes = figure.subplots()
-    drawn = axes.barh(list(bars), list(bars.values()), color=plots.SERIES[: len(bars)], height=0.6)
+    drawn = axes.barh(list(bars), list(bars.values()), color=look.SERIES[: len(bars)], height=0.6)
     axes.bar_label(drawn, [f" {seconds:.0f} s" for seconds in bars.values()])
     axes.set(
         xlabel="seconds from the start of the process",

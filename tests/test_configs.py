@@ -94,8 +94,8 @@ def covered(module, deps):
         ("train", "lenet5_1998", ["training.train", "models.map_criterion"]),
         ("train", "linear_head", ["training.train"]),
         ("evaluate", "linear_head", ["training.evaluation"]),
-        ("visualize", "lenet", ["cli.commands.visualize", "explain.draw"]),
-        ("visualize", "linear_head", ["cli.commands.visualize", "explain.attribution"]),
+        ("visualize", "lenet", ["cli.commands.visualize", "explain.visualize"]),
+        ("visualize", "linear_head", ["cli.commands.visualize", "explain.draw_attribution"]),
     ],
 )
 def test_a_stage_declares_the_code_that_makes_its_result(stage, experiment, modules):

@@ -12,15 +12,11 @@ from torch.nn import functional
 from convlab.arithmetic.layers import (
     Activation,
     BatchNorm,
-    Conv,
     Dense,
     Dropout,
     Flatten,
     GlobalAverage,
-    Pool,
     RadialBasis,
-    Subsampling,
-    TableConv,
 )
 from convlab.arithmetic.network import Branches, Network, Unit, rows, totals
 from convlab.arithmetic.receptive_field import ReceptiveField, Window
@@ -32,6 +28,7 @@ from convlab.arithmetic.sizes import (
     transposed_size,
     transposed_sizes,
 )
+from convlab.arithmetic.sliding import Conv, Pool, Subsampling, TableConv
 from convlab.base.errors import ConvlabError
 
 NUM_RANDOM = 300

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from convlab.base.files import file_hash
 from convlab.data.decoding import Decoding, ahead
-from convlab.data.photos import Photo, content_hash
+from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
 
 SMALL = Preprocessing(size=4, channels=3, pixel_mean=(128,), pixel_std=(128,))
@@ -24,7 +25,7 @@ def photos(tmp_path: Path) -> list[Photo]:
         Image.new("RGB", (6, 5), (i % 256, i // 256, 200)).save(path)
         if i == 13:
             path.write_bytes(path.read_bytes()[:50])
-        found.append(Photo(content_hash(path), "colours", path.name))
+        found.append(Photo(file_hash(path), "colours", path.name))
     (tmp_path / "17.png").unlink()
     return found
 

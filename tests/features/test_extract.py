@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from convlab.base.errors import ConvlabError
-from convlab.data.photos import Photo, content_hash
+from convlab.base.files import file_hash
+from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.backbone import Backbone
 from convlab.features.cache import BottleneckCache
@@ -29,7 +30,7 @@ def photos(tmp_path: Path) -> list[Photo]:
     for i in range(10):
         path = tmp_path / f"{i}.png"
         Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(path)
-        found.append(Photo(content_hash(path), "noise", path.name))
+        found.append(Photo(file_hash(path), "noise", path.name))
     return found
 
 
@@ -77,7 +78,7 @@ def test_only_what_is_missing_is_computed_and_nothing_is_loaded_for_nothing(tmp_
 def test_unreadable_photos_are_reported_and_cost_no_other(tmp_path, photos):
     broken = tmp_path / photos[2].path
     broken.write_bytes(broken.read_bytes()[:500])
-    bad = Photo(content_hash(broken), "noise", photos[2].path)
+    bad = Photo(file_hash(broken), "noise", photos[2].path)
     gone = Photo("0" * 64, "noise", "gone.png")
     changed = Photo("1" * 64, "noise", photos[5].path)  # its bytes are not those of this hash
     with cache(tmp_path) as vectors:

@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 
 from convlab.base.errors import ConvlabError
 from convlab.figures import diagrams
-from convlab.figures.plots import LINE, VERMILLION
+from convlab.figures.style import LINE, VERMILLION
 
 
 def boxes(axes):

@@ -13,6 +13,7 @@ from torch import nn
 
 from convlab.base import provenance
 from convlab.base.errors import ConvlabError
+from convlab.base.files import file_hash
 from convlab.cli.commands import train
 from convlab.data.batches import Batches
 from convlab.features.backbone import Backbone
@@ -228,7 +229,7 @@ class TestPretrained:
             assert torch.equal(tensor, expected[name].half().to(tensor.dtype)), name
         assert torch.equal(network.head.fc.weight, head)
         assert origin == {
-            "backbone_hash": provenance.file_hash(project / weights),
+            "backbone_hash": file_hash(project / weights),
             "substitutes": ["small.safetensors: made up"],
         }
 
@@ -256,7 +257,7 @@ class TestPretrained:
         run_dir = project / "runs" / "tuned"
         found = model_file.read(run_dir / "model")
         lineage = json.loads((run_dir / "run.json").read_text())["lineage"]
-        assert found.lineage["backbone_hash"] == provenance.file_hash(project / weights)
+        assert found.lineage["backbone_hash"] == file_hash(project / weights)
         assert lineage["substitutes"] == ["small.safetensors: made up"]
         (project / weights).unlink()
         metrics = evaluate(run_dir)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
-from convlab.arithmetic.layers import Effect, Layer, Shape
+from convlab.arithmetic.effect import Effect, Layer, Shape
 from convlab.arithmetic.receptive_field import ReceptiveField, Window
 from convlab.base.errors import ConvlabError
 

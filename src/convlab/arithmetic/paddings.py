@@ -6,7 +6,7 @@ from functools import partial
 from math import prod
 from typing import Any, Literal
 
-from convlab.arithmetic.layers import Conv, Layer, Pool
+from convlab.arithmetic.effect import Layer
 from convlab.arithmetic.sizes import (
     Padding,
     Rounding,
@@ -14,6 +14,7 @@ from convlab.arithmetic.sizes import (
     transposed_size,
     transposed_sizes,
 )
+from convlab.arithmetic.sliding import Conv, Pool
 from convlab.arithmetic.tiling import tiling
 from convlab.base.errors import ConvlabError
 

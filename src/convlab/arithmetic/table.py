@@ -7,7 +7,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from convlab.arithmetic.layers import Shape
+from convlab.arithmetic.effect import Shape
 from convlab.arithmetic.network import Fields, Network, Row, rows, totals
 
 LEFT = ("layer", "kind")

@@ -17,9 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from convlab.base import overriding, search_path
 from convlab.base import settings as typed
-from convlab.base.errors import ConvlabError
+from convlab.base.errors import ConvlabError, near
 from convlab.base.project import conf_file, conf_groups, project_dir
-from convlab.base.suggestions import near
 from convlab.base.trees import first_names, present_names
 
 # Choices of when, where and how often: they don't change what is learned.

@@ -1,9 +1,10 @@
-"""A file is there whole, or it isn't there."""
+"""A file is there whole, or it isn't there; and what it is known by."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,25 @@ def atomic_file(path: Path) -> Iterator[BufferedRandom]:
             f"cannot write {path}: {error.strerror or error}. Make room or give permission, and run it again."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be none: that is what went wrong, and is said above
+            partial.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, as `atomic_file` does."""
+    with atomic_file(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content`, indented, so that a reader finds either the old file or the whole new one."""
-    with atomic_file(path) as file:
-        file.write((json.dumps(content, indent=2) + "\n").encode())
+    """Write `content` as indented JSON, as `atomic_file` does."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of a file's content."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def clear_partials(folder: Path) -> None:

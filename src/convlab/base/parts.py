@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from convlab.base import own_code
-from convlab.base.errors import ConvlabError
-from convlab.base.suggestions import near
+from convlab.base.errors import ConvlabError, near
 
 
 def instantiate(part: Mapping[str, Any], key: str, **arguments: Any) -> Any:

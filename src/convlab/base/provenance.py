@@ -10,19 +10,14 @@ It is the same for the same content: no times, no local paths. Beside the folder
 gives; `substitute` says how a stand-in differs from the published file.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from convlab.base.files import file_hash
+
 NAME = "provenance.json"
 VERSION = 1
-
-
-def file_hash(path: Path, algorithm: str = "sha256") -> str:
-    """Hexadecimal digest of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def write(folder: Path, files: dict[str, dict[str, Any]]) -> None:

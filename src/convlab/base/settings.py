@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from convlab.base.errors import ConvlabError
-from convlab.base.suggestions import near
+from convlab.base.errors import ConvlabError, near
 
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if _is_number(value) else value)]  # name=2026
 Part = dict[str, Any]  # `_target_` and its arguments

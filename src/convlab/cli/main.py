@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from convlab import __version__
-from convlab.base.errors import ConvlabError
+from convlab.base.errors import ConvlabError, near
 
 GROUPS = {
     "Project": ("new",),
@@ -63,7 +63,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb not in VERBS:
-        print(f"convlab: there is no verb '{verb}'. {_near(verb)}\n\n{_overview()}", file=sys.stderr)
+        print(f"convlab: there is no verb '{verb}'. {near(verb, VERBS, 1)}\n\n{_overview()}", file=sys.stderr)
         return 2
     if "-h" in rest or "--help" in rest:
         print(_help(verb))
@@ -123,10 +123,3 @@ def _choices(text: str) -> str:
             names = f"  {group}=" + "| ".join(files)
             lines.append(textwrap.fill(names, 110, subsequent_indent="    ").replace("| ", "|"))
     return "\nChoices in conf/:\n" + "\n".join(lines) if lines else ""
-
-
-def _near(verb: str) -> str:
-    import difflib
-
-    matches = difflib.get_close_matches(verb, VERBS, n=1)
-    return f"Did you mean '{matches[0]}'?" if matches else ""

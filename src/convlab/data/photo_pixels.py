@@ -18,8 +18,9 @@ from convlab.data.decoding import NUM_THREADS, ahead, read_pixels
 from convlab.data.folds import hold_out
 from convlab.data.index import Row, data_hash
 from convlab.data.labelled import LabelledData
-from convlab.data.photos import SPLITS, Photo, PhotoFolder, check_shares, scan, split_of
+from convlab.data.photos import Photo, PhotoFolder, scan
 from convlab.data.preprocessing import Preprocessing, UnreadableImage, open_image
+from convlab.data.splits import SPLITS, check_shares, split_of
 
 KEPT_BYTES = 2 * 1024**3  # pixels held in memory; photos beyond are decoded again for every batch
 DECODED_AHEAD = 64  # photos

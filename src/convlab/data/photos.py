@@ -1,13 +1,11 @@
 """Photo folders, `<root>/<class>/*.jpg`: what a photo shows decides, never its name, place or date.
 
-A photo is known by the sha256 of its file's bytes. That alone puts it into train, val or test, so that
-identical files are always on the same side, and renaming, moving or adding photos moves no other.
+A photo is known by the sha256 of its file's bytes; that alone puts it into train, val or test (`splits.py`).
 """
 
-import hashlib
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
@@ -16,11 +14,10 @@ from sys import intern
 
 from convlab.base.console import progress
 from convlab.base.errors import ConvlabError
+from convlab.base.files import file_hash
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-SPLITS = ("train", "val", "test")
 SHOWN_EVERY = 100  # photos; progress by the single photo would take as long as finding it
-SMALL_CLASS = 20  # photos; below this a class is learnt and measured poorly
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +69,7 @@ class PhotoFolder:
         return found
 
 
-def content_hash(path: str | Path) -> str:
-    """sha256 hex of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def scan(root: Path, content_hash: Callable[[str], str] = content_hash) -> PhotoFolder:
+def scan(root: Path, content_hash: Callable[[str], str] = file_hash) -> PhotoFolder:
     """Find and hash the photos of every class folder below `root`, sub-folders included.
 
     Hidden files and folders are passed over. Raises ConvlabError, saying what was found, if there is no
@@ -112,46 +103,6 @@ def scan(root: Path, content_hash: Callable[[str], str] = content_hash) -> Photo
         advance(len(paths) % SHOWN_EVERY)
     photos, repeats = _without_repeats(found)
     return PhotoFolder(root, tuple(photos), tuple(repeats), unreadable, dict(ignored))
-
-
-def split_of(content_hash: str, val: float, test: float) -> str:
-    """train, val or test. `val` and `test` are shares of 1; the rest is for training.
-
-    The hash's leading 52 bits, read as a number in [0, 1), are below `test`, below `test + val`, or above.
-    """
-    position = int(content_hash[:13], 16) / 16**13
-    if position < test:
-        return "test"
-    return "val" if position < test + val else "train"
-
-
-def check_shares(val: float, test: float) -> None:
-    """Raise ConvlabError unless both are shares that leave something to train on."""
-    if not (val >= 0 and test >= 0 and val + test < 1):
-        raise ConvlabError(
-            f"split.val={val} and split.test={test} must be shares of 1, and leave some for training"
-        )
-
-
-def class_warnings(splits: Iterable[tuple[str, str]]) -> list[str]:
-    """One message for the small classes and one for empty splits, from (class, split) of each photo."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for class_name, split in splits:
-        counts[class_name][split] += 1
-    found = []
-    if small := [
-        f"{name} {each.total()}" for name, each in sorted(counts.items()) if each.total() < SMALL_CLASS
-    ]:
-        found.append(
-            f"classes with under {SMALL_CLASS} photos, too few to learn or measure well: {', '.join(small)}"
-        )
-    if empty := [
-        f"{name} in {split}" for name in sorted(counts) for split in SPLITS if not counts[name][split]
-    ]:
-        found.append(
-            f"no photo of {', '.join(empty)}: the split is by content, so small classes can miss one"
-        )
-    return found
 
 
 def _without_repeats(found: list[Photo]) -> tuple[list[Photo], list[Photo]]:

@@ -1,4 +1,4 @@
-"""Which pixels a decision rests on, for networks with branches as well: three methods, and a run's pictures.
+"""Which pixels a decision rests on, for networks with branches as well: three methods.
 
 Integrated gradients, Grad-CAM and guided Grad-CAM by captum. They need a gradient only, so concatenations,
 average pooling and batch norm are as good as a chain. All explain a logit, the score before softmax.
@@ -6,27 +6,14 @@ average pooling and batch norm are as good as a chain. All explain a logit, the 
 
 import copy
 import warnings
-from typing import Any
 
 import torch
 from captum.attr import GuidedBackprop, IntegratedGradients, LayerAttribution, LayerGradCam
-from PIL import Image
 from torch import Tensor, nn
 
-from convlab.base.console import console, progress, warn
 from convlab.base.errors import ConvlabError
-from convlab.data.labelled import LabelledData
-from convlab.data.photos import SPLITS
-from convlab.explain.pictures import Pictures, log, rounded
-from convlab.figures import attribution as attribution_figure
-from convlab.figures.plots import worst_mistakes
-from convlab.models import saved
 from convlab.models.finetuned import parts_in_order
-from convlab.prediction import network_predictor
-from convlab.runs.run import Run
-from convlab.training.evaluation import predict
 
-GAP = 0.1  # of the largest rise: more is reported
 AT_ONCE = 8  # points of a path that run through the network together
 
 
@@ -103,94 +90,3 @@ def _explainable(network: nn.Module) -> nn.Module:
 def _asking(images: Tensor) -> Tensor:
     """The same images, with a gradient of their own."""
     return images.detach().clone().requires_grad_()
-
-
-def visualize_attribution(run: Run, settings: dict[str, Any]) -> None:
-    """Write `visualize/attribution.png` and `visualize.json` of a run, and add them to its MLflow record.
-
-    settings: of conf/visualize.yaml `split`, and `attribution` with `images` (the first of so many classes;
-    the network's worst mistake comes above) and `steps` of the integrated gradients.
-    """
-    options = settings["attribution"]
-    data = run.data_module()
-    if settings["split"] not in SPLITS:
-        raise ConvlabError(f"split={settings['split']}: choose {', '.join(SPLITS)}.")
-    logits, labels = predict(saved.load(run.model_dir), data.batches(settings["split"]))
-    network = network_predictor.of_run(run).network
-    chosen = _chosen(logits.softmax(1).numpy(), labels.numpy(), options["images"])
-    explained = []
-    with progress("attribution", len(chosen)) as advance:
-        for index in chosen:
-            image = data.image(settings["split"], index)
-            explained.append(_explain(network, data, image, int(labels[index]), options["steps"]))
-            advance(1)
-    _warn_of_few_steps([numbers for _, numbers in explained], options["steps"])
-    pictures, model = Pictures(), run.model_file
-    title = f"{run.name}: where the decision comes from ({settings['split']} photos)"
-    figure = attribution_figure.attribution([row for row, _ in explained], title)
-    pictures.add("attribution.png", figure, "What decided: Grad-CAM, guided Grad-CAM, integrated gradients")
-    pictures.record |= {
-        "network": model.network_name,
-        "split": settings["split"],
-        "num_images": len(labels),
-        "attribution": {
-            "layer": last_maps(network),
-            "steps": options["steps"],
-            "images": [
-                {"image": index} | numbers for index, (_, numbers) in zip(chosen, explained, strict=True)
-            ],
-        },
-        "data": run.config["data"]["name"],
-        "weights": model.weights_hash,
-    }
-    directory = run.directory / "visualize"
-    pictures.write(directory)
-    log(run, directory)
-    console.print(f"{directory}: attribution.png", markup=False)
-
-
-def _warn_of_few_steps(explained: list[dict[str, Any]], steps: int) -> None:
-    """Completeness is what integrated gradients are trusted for: say where it is missed."""
-    gaps = [abs(each["sum_of_integrated_gradients"] - each["rise_over_black"]) for each in explained]
-    largest = max(abs(each["rise_over_black"]) for each in explained)
-    if max(gaps) > GAP * largest:
-        warn(
-            f"a photo's integrated gradients miss the logit's rise by {max(gaps):.2g}. More points come "
-            f"closer: attribution.steps={2 * steps}. visualize.json has both numbers of each photo."
-        )
-
-
-def _chosen(probabilities: Any, labels: Any, num_classes: int) -> list[int]:
-    """Indices: the worst mistake, then the first image of each class."""
-    first = [int((labels == label).argmax()) for label in sorted(set(labels.tolist()))[:num_classes]]
-    worst = [int(index) for index in worst_mistakes(labels, probabilities, 1)]
-    return worst + [index for index in first if index not in worst]
-
-
-def _explain(
-    network: nn.Module, data: LabelledData, photo: Image.Image, label: int, steps: int
-) -> tuple[attribution_figure.Explained, dict[str, Any]]:
-    """A row of the figure, and its numbers. What is explained is the class that the network chose."""
-    pixels = data.preprocessing.pixels(photo)[None]
-    images, black = (data.preprocessing.normalize(each) for each in (pixels, torch.zeros_like(pixels)))
-    with torch.no_grad():
-        logits, black_logits = network(images), network(black)
-    target = logits.argmax(1)
-    shares = integrated_gradients(network, images, target, black, steps)
-    choice, probability = int(target), float(logits.softmax(1).max())
-    row = attribution_figure.Explained(
-        pixels[0].numpy(),
-        grad_cam(network, images, target)[0, 0].numpy(),
-        guided_grad_cam(network, images, target)[0].numpy(),
-        shares[0].numpy(),
-        data.classes[label],
-        data.classes[choice],
-        probability,
-    )
-    rise = float(logits[0, choice] - black_logits[0, choice])
-    numbers = {"rise_over_black": rise, "sum_of_integrated_gradients": float(shares.sum())}
-    return row, {
-        "class": data.classes[label],
-        "choice": data.classes[choice],
-        **{name: rounded(value) for name, value in {"probability": probability, **numbers}.items()},
-    }

@@ -68,3 +68,10 @@ class Images:
             seen[label] += 1
             ranked.append((seen[label], label, index))
         return [index for _, _, index in sorted(ranked)[:num]]
+
+
+def above_zero(name: str, value: Any) -> int | None:
+    """`value`, or a ConvlabError with the setting's `name` unless it is a whole number above 0, or None."""
+    if value is not None and not (isinstance(value, int) and value > 0):
+        raise ConvlabError(f"{name}={value}: expected a number above 0, or null.")
+    return value

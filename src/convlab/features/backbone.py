@@ -1,13 +1,13 @@
 """A backbone: any timm model without its classifier, with given weights or seeded random ones."""
 
-import difflib
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from convlab.base.errors import ConvlabError
+from convlab.base.errors import ConvlabError, near
+from convlab.base.files import file_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,8 +35,7 @@ class Backbone:
     def weights_hash(self) -> str:
         """sha256 hex of the weights file; where there is none, of every random weight."""
         if self.weights is not None:
-            with self._weights_file().open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return file_hash(self._weights_file())
         digest = hashlib.sha256(f"{self.architecture} {self.seed}".encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
@@ -88,9 +87,8 @@ def _build(architecture: str, seed: int, options: dict[str, Any], num_classes: i
     import torch
 
     if not timm.is_model(architecture):  # also keeps out names that would make timm download
-        near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ConvlabError(f"timm has no model '{architecture}'.{hint} `timm.list_models()` names them all.")
+        hint = near(architecture, timm.list_models()) or "`timm.list_models()` names them all."
+        raise ConvlabError(f"timm has no model '{architecture}'. {hint}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:

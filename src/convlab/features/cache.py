@@ -6,11 +6,8 @@
       checked                          which shards were found whole, by their stat data (content_hashes.py)
       lock                             held by the one process that uses the space
 
-A shard's name is the sha256 of the space's identity followed by the shard's bytes. So a shard never
-changes, and any flipped bit, cut-off end or file put into the wrong space shows before a vector is used:
-every read of vectors hashes the very bytes that it hands out. Opening reads no vectors: it hashes the shards
-that are new or have changed since they were last found whole, and takes the keys of the others. A damaged
-shard is deleted; its images are computed anew.
+Opening reads no vectors: it hashes the shards (`shards.py`) that are new or have changed since they were last
+found whole, and takes the keys of the others. A damaged shard is deleted; its images are computed anew.
 
 New vectors join the one shard that is not full: a larger shard is written, synced and renamed into place,
 then the one that it contains is deleted. A kill in between leaves both, and the next opening drops the
@@ -23,31 +20,21 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
-import safetensors.numpy
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
-from convlab.base.files import atomic_file, clear_partials
+from convlab.base.files import clear_partials, write_text
 from convlab.features.content_hashes import ContentHashes
+from convlab.features.shards import KEY_BYTES, DamagedShard, Shard, Shards
 
 FORMAT = 1
-KEY_BYTES = 32
 SHARD_BYTES = 8 * 2**20
 FLUSH_EVERY_S = 2.0  # what a kill can lose, besides the batch being computed
-
-
-class DamagedShard(ConvlabError):
-    """A shard's bytes are not those that its name stands for."""
-
-
-class _Shard(NamedTuple):
-    path: Path
-    num_rows: int
 
 
 class BottleneckCache:
@@ -64,12 +51,12 @@ class BottleneckCache:
 
     def __init__(self, root: Path, name: str, identity: dict[str, Any], reread: bool = False) -> None:
         self._identity = json.dumps({"format": FORMAT, **identity}, sort_keys=True, indent=2)
-        self._seed = hashlib.sha256(self._identity.encode())
-        self.space = self._seed.hexdigest()  # sha256 hex of the identity
+        self.space = hashlib.sha256(self._identity.encode()).hexdigest()
         self.dir = root / f"{name}-{self.space[:16]}"
+        self._files = Shards(self.dir, self._identity.encode())
         self.damaged: list[str] = []  # names of the shards that opening found damaged, and deleted
         self.dim: int | None = None  # d, once there is a vector
-        self._shards: list[_Shard] = []  # the one that is not full comes last
+        self._shards: list[Shard] = []  # the one that is not full comes last
         self._places: dict[bytes, int] = {}  # key -> index in _shards
         self._pending: dict[bytes, NDArray[np.float32]] = {}
         self._flushed_at = time.monotonic()
@@ -147,7 +134,7 @@ class BottleneckCache:
                 raise
             rows = {name: np.concatenate([old[name], rows[name]]) for name in rows}
         written = [
-            self._write({name: array[start : start + self._capacity] for name, array in rows.items()})
+            self._files.write({name: array[start : start + self._capacity] for name, array in rows.items()})
             for start in range(0, len(rows["keys"]), self._capacity)
         ]
         del self._shards[len(self._shards) - len(contained) :]
@@ -183,15 +170,11 @@ class BottleneckCache:
         clear_partials(self.dir)
         description = self.dir / "space.json"
         if not description.is_file() or description.read_text() != self._identity:
-            with atomic_file(description) as file:
-                file.write(self._identity.encode())
+            write_text(description, self._identity)
         hashes = ContentHashes(self.dir / "checked", self._identity.encode(), self._reread)
-        largest_first = sorted(
-            self.dir.glob("*.safetensors"), key=lambda path: (-path.stat().st_size, path.name)
-        )
-        for path in largest_first:
+        for path in self._files.largest_first():
             try:
-                keys, self.dim = self._index(path, hashes)
+                keys, self.dim = self._files.index(path, hashes)
             except DamagedShard:
                 self.damaged.append(path.name)
                 path.unlink()
@@ -209,49 +192,14 @@ class BottleneckCache:
 
     def _register(self, path: Path, keys: list[bytes]) -> None:
         self._places.update(dict.fromkeys(keys, len(self._shards)))
-        self._shards.append(_Shard(path, len(keys)))
-
-    def _index(self, path: Path, hashes: ContentHashes) -> tuple[list[bytes], int]:
-        """The keys in a shard, and d, if its bytes are those that its name stands for."""
-        try:
-            if hashes.of(path) == path.stem:
-                with safetensors.safe_open(path, "numpy") as shard:
-                    keys = [key.tobytes() for key in shard.get_tensor("keys")]
-                    return keys, shard.get_slice("vectors").get_shape()[1]
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        except safetensors.SafetensorError:
-            pass  # decayed without a trace in its stat data
-        raise DamagedShard(str(path))
+        self._shards.append(Shard(path, len(keys)))
 
     def _read(self, index: int) -> dict[str, NDArray[Any]]:
-        """`keys` and `vectors` of a shard, from the bytes that were checked. A damaged one is deleted."""
+        """`keys` and `vectors` of a shard; a damaged one is forgotten."""
         path = self._shards[index].path
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        if self._digest(data) != path.stem:
-            path.unlink()
-            self._shards[index] = _Shard(path, 0)
+            return self._files.read(path)
+        except DamagedShard:
+            self._shards[index] = Shard(path, 0)
             self._places = {key: place for key, place in self._places.items() if place != index}
-            raise DamagedShard(
-                f"{path} was damaged while in use, and is deleted. Run it again: it will be computed anew."
-            )
-        return safetensors.numpy.load(data)
-
-    def _write(self, rows: dict[str, NDArray[Any]]) -> tuple[Path, list[bytes]]:
-        data = safetensors.numpy.save(rows)
-        path = self.dir / f"{self._digest(data)}.safetensors"
-        with atomic_file(path) as file:
-            file.write(data)
-        return path, [key.tobytes() for key in rows["keys"]]
-
-    def _digest(self, data: bytes) -> str:
-        digest = self._seed.copy()
-        digest.update(data)
-        return digest.hexdigest()
-
-
-def _unreadable(path: Path, error: OSError) -> ConvlabError:
-    return ConvlabError(f"cannot read the cache's {path}: {error.strerror}. Run it again.")
+            raise

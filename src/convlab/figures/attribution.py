@@ -1,16 +1,15 @@
 """Attributions to a figure: photos, and which of their pixels a decision rests on."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from convlab.figures.plots import percent, styled
+from convlab.figures.style import percent, styled
+from convlab.figures.tiles import Array, colours
 
-Array = NDArray[Any]
 HEADINGS = ("photo", "Grad-CAM", "guided Grad-CAM", "integrated gradients")
 NOTE = (
     "What is explained is the class the network chose. Grad-CAM: where the last maps speak for it. Guided "
@@ -45,7 +44,7 @@ def attribution(rows: Sequence[Explained], title: str) -> Figure:
     figure.text(0.1 / width, 1 - 0.36 / height, NOTE, fontsize=8, va="top", linespacing=1.3)
     for number, row in enumerate(rows):
         bottom = height - head - (number + 1) * (side + gap) + gap / 2
-        panels = (_photo(row.pixels), _overlay(row), _signed(row.guided), _strength(row.integrated))
+        panels = (colours(row.pixels) / 255, _overlay(row), _signed(row.guided), _strength(row.integrated))
         for column, (heading, panel) in enumerate(zip(HEADINGS, panels, strict=True)):
             left = 0.1 + column * (side + 0.1)
             axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
@@ -62,14 +61,9 @@ def _caption(row: Explained) -> str:
     return f"{chosen}, right" if row.choice == row.class_name else f"{chosen}, but it is {row.class_name}"
 
 
-def _photo(pixels: Array) -> Array:
-    """h w 3 from 0 to 1."""
-    return np.repeat(pixels, 3 // len(pixels), axis=0).transpose(1, 2, 0) / 255
-
-
 def _overlay(row: Explained) -> Array:
     """The photo, darkened and grey where Grad-CAM is zero, itself where it is largest."""
-    photo = _photo(row.pixels)
+    photo = colours(row.pixels) / 255
     largest = float(row.grad_cam.max())
     light = (row.grad_cam / largest if largest > 0 else row.grad_cam)[..., None]
     dimmed = 0.25 * photo.mean(axis=2, keepdims=True)
@@ -79,8 +73,7 @@ def _overlay(row: Explained) -> Array:
 def _signed(values: Array) -> Array:
     """Channel by channel: 0.5 is zero."""
     largest = float(np.percentile(np.abs(values), CLIPPED)) or 1.0
-    scaled = np.clip(0.5 + values / (2 * largest), 0, 1)
-    return np.repeat(scaled, 3 // len(scaled), axis=0).transpose(1, 2, 0)
+    return colours(np.clip(0.5 + values / (2 * largest), 0, 1))
 
 
 def _strength(values: Array) -> Array:

@@ -1,6 +1,6 @@
 """Arrays to figures that explain: windows on an axis, images side by side, accuracy along a range.
 
-Made like those of `plots.py`: a figure carries its size and style, nothing is read or written here.
+A figure carries its size and style, nothing is read or written here.
 """
 
 import math
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from convlab.arithmetic.sizes import Padding, span
 from convlab.arithmetic.tiling import Tiling, tiling
-from convlab.figures.plots import BLUE, DASHES, INK, LINE, MARKERS, SERIES, VERMILLION, styled
+from convlab.figures.style import BLUE, DASHES, INK, LINE, MARKERS, SERIES, VERMILLION, styled
 
 GREEN = SERIES[2]
 SIGNED = LinearSegmentedColormap.from_list("signed", [VERMILLION, "white", BLUE])

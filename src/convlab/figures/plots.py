@@ -1,69 +1,35 @@
-"""Arrays to figures: confusion matrix, learning curves, worst mistakes. Nothing is read or written here.
+"""What a run measured, as figures: confusion matrix, learning curves, accuracy by the training set's size.
 
-Figures carry their own size and resolution: `figure.savefig(path)` is all a caller needs. The colours are
-Okabe and Ito's, told apart by colour-blind people; line style and marker differ too, for print in black
-and white. Two greys are named so that a page can exchange them for its own (see `report.py`): `INK`
-writes, `LINE` frames.
+Arrays to figures: nothing is read or written here. Figures carry their own size and resolution:
+`figure.savefig(path)` is all a caller needs.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from typing import Any, ParamSpec
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from numpy.typing import ArrayLike
 
-INK, LINE = "#1c2024", "#d5dae1"
-BLUE, VERMILLION = "#0072b2", "#d55e00"
-SERIES = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-MARKERS = ("o", "s", "^", "D", "v", "P")
-DASHES = ("-", "--", ":", "-.")
-STYLE: Any = {
-    "figure.dpi": 144,
-    "font.size": 10,
-    "text.color": INK,
-    "text.parse_math": False,  # a class may be called `$1 bill $2`
-    "axes.labelcolor": INK,
-    "axes.edgecolor": LINE,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4.5,
-    "legend.frameon": False,
-}
-CARD_WIDTH, CARD_HEIGHT = 1.9, 2.75  # inches, of a mistake in the gallery
+from convlab.figures.style import (
+    BLUE,
+    DASHES,
+    INK,
+    MARKERS,
+    SERIES,
+    VERMILLION,
+    percent,
+    shortened,
+    styled,
+)
+
 MAX_NUMBERED, MAX_NAMED = 20, 60  # classes up to which a confusion matrix shows counts, and names
 
 History = Sequence[Mapping[str, Any]]  # one row an epoch, as in history.csv
-Arguments = ParamSpec("Arguments")
-
-
-def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Draw with STYLE, and leave the caller's own matplotlib settings alone."""
-
-    @wraps(draw)
-    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
 
 
 @styled
@@ -91,7 +57,7 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
             colour = "white" if strength[row, column] > 0.6 else INK
             number = f"{counts[row, column]:,}"
             axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=min(size, 8.5))
-    names = [_short(name) for name in classes] if num_classes <= MAX_NAMED else []
+    names = [shortened(name) for name in classes] if num_classes <= MAX_NAMED else []
     places = range(len(names))
     slant: dict[str, Any] = (
         {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, classes)) > 3 else {}
@@ -129,7 +95,7 @@ def overlaid(histories: Mapping[str, History], metric: str) -> Figure:
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
     axes = figure.subplots()
     for index, (name, history) in enumerate(histories.items()):
-        _line(axes, history, metric, index, _short(name, 28))
+        _line(axes, history, metric, index, shortened(name, 28))
     split, quantity = metric.split("/")
     noun = {"acc": "accuracy"}.get(quantity, quantity)
     axes.set_title({"val": "Validation", "train": "Training"}[split] + " " + noun)
@@ -154,7 +120,7 @@ def by_size(accuracies: Mapping[str, Mapping[int, Sequence[float]]], size: str) 
         low, high = ([limit(measured[each]) for each in sizes] for limit in (min, max))
         axes.fill_between(sizes, low, high, color=colour, alpha=0.18, linewidth=0)
         style = DASHES[index % len(DASHES)]
-        axes.plot(sizes, means, color=colour, marker=marker, linestyle=style, label=_short(name, 28))
+        axes.plot(sizes, means, color=colour, marker=marker, linestyle=style, label=shortened(name, 28))
     axes.set_xscale("log")
     ticks = sorted({each for measured in accuracies.values() for each in measured})
     axes.set_xticks(ticks, [f"{each:,}" for each in ticks])
@@ -164,81 +130,6 @@ def by_size(accuracies: Mapping[str, Mapping[int, Sequence[float]]], size: str) 
     axes.set_title("Test accuracy: mean and range over seeds")
     axes.legend(loc="lower right", fontsize=9)
     return figure
-
-
-def worst_mistakes(labels: ArrayLike, probabilities: ArrayLike, limit: int = 24) -> NDArray[np.int64]:
-    """Indices of wrongly classified images, the network's surest first; labels n, probabilities n k."""
-    scores, truth = np.asarray(probabilities), np.asarray(labels)
-    wrong = np.flatnonzero(scores.argmax(axis=1) != truth)
-    order = np.argsort(-scores[wrong].max(axis=1), kind="stable")
-    return wrong[order][:limit]
-
-
-@styled
-def mistakes(
-    images: Sequence[Image.Image],
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    classes: Sequence[str],
-    limit: int = 24,
-) -> Figure:
-    """The `limit` worst of the images (see `worst_mistakes`), each with its true class and the top three.
-
-    labels n, probabilities n k. The true class's bar is blue, wrong ones vermillion.
-    """
-    scores, truth = np.asarray(probabilities), np.asarray(labels)
-    worst = worst_mistakes(truth, scores, limit)
-    if not len(worst):
-        figure = Figure(figsize=(5, 1))
-        figure.text(0.5, 0.5, "No mistakes", ha="center", va="center")
-        return figure
-    num_columns = min(6, len(worst))
-    num_rows = math.ceil(len(worst) / num_columns)
-    figure = Figure(figsize=(CARD_WIDTH * num_columns, CARD_HEIGHT * num_rows))
-    axes = figure.add_axes((0, 0, 1, 1))  # one for all, in inches: two for each card take a second
-    bars: list[tuple[float, float, float, str]] = []
-    for place, index in enumerate(worst):
-        row, column = divmod(place, num_columns)
-        left, top = CARD_WIDTH * column + 0.1, CARD_HEIGHT * row + 0.32
-        axes.text(left + 0.85, top - 0.07, f"true: {_short(classes[truth[index]], 18)}", ha="center")
-        _picture(axes, images[index], left, top, side=1.7)
-        bars += _top_three(axes, scores[index], int(truth[index]), classes, left, top + 1.75, width=1.7)
-    lefts, middles, widths, colours = zip(*bars, strict=True)
-    axes.barh(middles, widths, height=0.19, left=lefts, color=colours, alpha=0.35)  # once: each call is slow
-    axes.set(xlim=(0, CARD_WIDTH * num_columns), ylim=(CARD_HEIGHT * num_rows, 0), aspect="auto")
-    axes.set_axis_off()
-    return figure
-
-
-def _picture(axes: Axes, image: Image.Image, left: float, top: float, side: float) -> None:
-    """The whole image in the middle of a square, whatever its shape."""
-    width, height = (side * length / max(image.size) for length in image.size)
-    x, y = left + (side - width) / 2, top + (side - height) / 2
-    shown = image.convert("RGB")
-    shown.thumbnail((300, 300))  # more can't be seen
-    axes.imshow(np.asarray(shown), extent=(x, x + width, y + height, y))
-
-
-def _top_three(
-    axes: Axes,
-    scores: NDArray[Any],
-    truth: int,
-    classes: Sequence[str],
-    left: float,
-    top: float,
-    width: float,
-) -> list[tuple[float, float, float, str]]:
-    """Write the names; returns left end, middle, width and colour of the bar behind each."""
-    best = np.argsort(-scores, kind="stable")[:3]
-    middles = [top + 0.21 * (row + 0.5) for row in range(len(best))]
-    for middle, index in zip(middles, best, strict=True):
-        axes.text(left + 0.04, middle, _short(classes[index], 16), va="center", fontsize=8.5)
-        text = percent(scores[index], 0)
-        axes.text(left + width - 0.02, middle, text, ha="right", va="center", fontsize=8.5)
-    return [
-        (left, middle, width * float(scores[index]), BLUE if index == truth else VERMILLION)
-        for middle, index in zip(middles, best, strict=True)
-    ]
 
 
 def _line(axes: Axes, history: History, metric: str, index: int, label: str) -> None:
@@ -270,13 +161,3 @@ def _finish(axes: Axes, histories: Sequence[History], quantity: str) -> None:
         axes.set_ylim(bottom, min(top, 1.0 + 0.02 * (1.0 - bottom)))
     else:
         axes.set_ylim(max(bottom, 0.0), top)
-
-
-def percent(share: float, decimals: int = 1) -> str:
-    """Never rounded up to certainty: 99.97 % is no 100 %."""
-    text = f"{100 * share:.{decimals}f} %"
-    return f"{100 - 10.0**-decimals:.{decimals}f} %" if share < 1 and text.startswith("100") else text
-
-
-def _short(name: str, limit: int = 20) -> str:
-    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"

@@ -8,19 +8,9 @@ module instead (`convlab.models.describe`), which takes some seconds.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from convlab.arithmetic.layers import (
-    Activation,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    Pool,
-    RadialBasis,
-    Subsampling,
-    TableConv,
-)
+from convlab.arithmetic.layers import Activation, BatchNorm, Dense, Dropout, Flatten, RadialBasis
 from convlab.arithmetic.network import Chain, Network
+from convlab.arithmetic.sliding import Conv, Pool, Subsampling, TableConv
 from convlab.models.connection_table import C3_TABLE
 from convlab.models.dropout import drop_probability
 

@@ -5,33 +5,17 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from timm.layers import BatchNormAct2d, ConvNormAct, SelectAdaptivePool2d
+from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
+from timm.layers.norm_act import BatchNormAct2d
 from torch import fx, nn
 from torch.nn import functional
 
-from convlab.arithmetic.layers import (
-    Activation,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAverage,
-    Layer,
-    Pool,
-    RadialBasis,
-    Shape,
-    Subsampling,
-    TableConv,
-)
+from convlab.arithmetic.effect import Layer, Shape
 from convlab.arithmetic.network import Branches, Chain, Network, Unit, rows, totals
 from convlab.base.errors import ConvlabError
-from convlab.models import lenet5_1998
+from convlab.models.described_layers import OWN, is_unit, layers_of
 from convlab.models.test_time import ShiftAveraged
 
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Tanh, nn.Sigmoid)
-# convlab's own layers, which are not looked into.
-OWN = (lenet5_1998.ScaledTanh, lenet5_1998.Subsampling, lenet5_1998.TableConv2d, lenet5_1998.RadialBasis)
 # Functions by the module that does the same with the same arguments.
 MODULES: dict[Any, Callable[..., nn.Module]] = {
     functional.relu: nn.ReLU,
@@ -76,7 +60,7 @@ class _Tracer(fx.Tracer):
     """Keeps a convolution with its batch norm and activation in one node, and timm's layers whole."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        whole = isinstance(m, (BatchNormAct2d, SelectAdaptivePool2d, *OWN)) or _is_unit(m)
+        whole = isinstance(m, (BatchNormAct2d, SelectAdaptivePool2d, *OWN)) or is_unit(m)
         return whole or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -123,7 +107,7 @@ class _Describer:
                 f"{_name(node)}: summary does not know the operation {node.target}, or branches that meet "
                 "otherwise than as a tree."
             )
-        layers = _layers(module)
+        layers = layers_of(module)
         return [Unit(tuple(layers))] if len(layers) > 1 else layers
 
 
@@ -147,71 +131,3 @@ def _block_name(split: fx.Node, join: fx.Node) -> str:
 def _path(node: fx.Node) -> str:
     """The dotted path of the innermost module that runs the node; empty for the network itself."""
     return str(next(reversed(node.meta.get("nn_module_stack", {})), ""))
-
-
-def _is_unit(module: nn.Module) -> bool:
-    if not isinstance(module, ConvNormAct | nn.Sequential):
-        return False
-    leaves = [part for part in module.modules() if not isinstance(part, ConvNormAct | nn.Sequential)]
-    convs = [isinstance(part, nn.Conv2d) for part in leaves]
-    norms = [isinstance(part, nn.BatchNorm2d) for part in leaves]
-    others = [isinstance(part, (nn.Identity, nn.Dropout, *ACTIVATIONS)) for part in leaves]
-    return convs[:1] == [True] and sum(convs) == 1 and any(norms) and sum(norms + others) == len(leaves) - 1
-
-
-def _layers(module: nn.Module) -> list[Layer]:
-    """The layers that a module without branches runs one after the other."""
-    match module:
-        case nn.Identity():
-            return []
-        case nn.Conv2d(kernel_size=kernel, stride=stride, dilation=dilation):
-            padding: Any = module.padding.upper() if isinstance(module.padding, str) else _one(module.padding)
-            bias = module.bias is not None
-            kernel, stride, dilation = _one(kernel), _one(stride), _one(dilation)
-            return [
-                Conv(module.out_channels, kernel, stride, padding or "VALID", dilation, module.groups, bias)
-            ]
-        case nn.MaxPool2d() | nn.AvgPool2d():
-            kernel, stride = _one(module.kernel_size), _one(module.stride)
-            return [
-                Pool(
-                    kernel,
-                    None if stride == kernel else stride,
-                    _one(module.padding) or "VALID",
-                    rounding="ceil" if module.ceil_mode else "floor",
-                    mode="max" if isinstance(module, nn.MaxPool2d) else "average",
-                    dilation=_one(getattr(module, "dilation", 1)),
-                )
-            ]
-        case lenet5_1998.TableConv2d():
-            return [TableConv(module.table, module.kernel_size)]
-        case lenet5_1998.Subsampling():
-            return [Subsampling(2)]
-        case lenet5_1998.RadialBasis():
-            return [RadialBasis(len(module.codes))]
-        case lenet5_1998.ScaledTanh():
-            return [Activation("scaled tanh")]
-        case BatchNormAct2d():
-            return [BatchNorm(), *_layers(module.drop), *_layers(module.act)]
-        case nn.BatchNorm2d(affine=True):
-            return [BatchNorm()]
-        case nn.Linear():
-            return [Dense(module.out_features, module.bias is not None)]
-        case nn.Dropout():
-            return [Dropout(module.p)]
-        case nn.Flatten(start_dim=1, end_dim=-1):
-            return [Flatten()]
-        case nn.AdaptiveAvgPool2d(output_size=1 | (1, 1)):
-            return [GlobalAverage(flat=False)]
-        case SelectAdaptivePool2d(pool_type="avg"):
-            return [GlobalAverage(flat=isinstance(module.flatten, nn.Flatten))]
-        case ConvNormAct() | nn.Sequential():
-            return [layer for part in module.children() for layer in _layers(part)]
-    if isinstance(module, ACTIVATIONS):
-        return [Activation(type(module).__name__.lower())]
-    raise ConvlabError(f"summary does not know the layer {module}.")
-
-
-def _one(value: Any) -> Any:
-    """5 for (5, 5), as descriptions are written."""
-    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value

@@ -7,6 +7,7 @@ from torch import nn
 
 from convlab.base import provenance
 from convlab.base.errors import ConvlabError
+from convlab.base.files import file_hash
 from convlab.base.project import project_dir
 
 
@@ -48,7 +49,7 @@ def pretrained(network: nn.Module, weights: str | None) -> dict[str, Any]:
             "init.weights=null keeps random ones."
         )
     load_weights(backbone, path)
-    return {"backbone_hash": provenance.file_hash(path), "substitutes": provenance.substitutes(path.parent)}
+    return {"backbone_hash": file_hash(path), "substitutes": provenance.substitutes(path.parent)}
 
 
 def he_normal(network: nn.Module, generator: torch.Generator | None = None) -> None:

@@ -20,6 +20,7 @@ from torch import nn
 
 from convlab import __version__
 from convlab.base.errors import ConvlabError
+from convlab.base.files import file_hash
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.backbone import Backbone
 from convlab.models import saved
@@ -59,8 +60,7 @@ def add_onnx(directory: Path, images: Iterable[Photo]) -> float:
 
     model, path = model_file.read(directory), directory / onnx_predictor.FILE
     difference = checked.export(load(directory), model.name, FORMATS["onnx"], path, images)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    replace(model, onnx_sha256=digest).write(directory)
+    replace(model, onnx_sha256=file_hash(path)).write(directory)
     return difference
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from convlab.base import templates
 from convlab.base.errors import ConvlabError
 from convlab.promotion.gate import Condition
+from convlab.runs.metrics import of_section
 from convlab.runs.model_file import ModelFile
 from convlab.runs.run import Run
 
@@ -51,6 +52,7 @@ def markdown(
         licences=licences,
         chosen_from=chosen_from,
         test=run.metrics["test"],
+        metrics=of_section("test"),
         classes=classes,
         weakest=min(classes, key=lambda each: each["recall"]),
         hashes={name: run.lineage[name] for name in HASHES if name in run.lineage},

@@ -1,6 +1,5 @@
 """The model that is served, and what it is."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlab.base.errors import ConvlabError
+from convlab.base.files import file_hash
 from convlab.prediction import named_model
 from convlab.runs import champions, model_file
 from convlab.runs.run import Run
@@ -71,7 +71,7 @@ class Served:
 
 def _origin(name: str, directory: Path | None) -> Origin:
     if directory is None and (file := named_model.exported(name)) is not None:
-        return Origin(weights_hash=hashlib.sha256(file.read_bytes()).hexdigest())
+        return Origin(weights_hash=file_hash(file))
     if directory is None:
         run = named_model.run(name)
         if run is None:  # a published backbone

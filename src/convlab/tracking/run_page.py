@@ -3,13 +3,14 @@
 from typing import Any
 
 from convlab.base.project import conf_file
+from convlab.runs.metrics import METRICS
 from convlab.runs.run import Run
 
 PARTS = ("model", "optimizer", "loss", "averaging")  # of which each further setting is a parameter
 FROM_DATA = ("num_inputs", "num_classes")
 VIEW = {  # the columns of the runs' table, in MLflow's own words
     "selectedColumns": [
-        *(f"metrics.`{name}`" for name in ("test/acc", "test/loss", "val/acc")),
+        *(f"metrics.`{key}`" for key, metric in METRICS.items() if metric.browsed),
         *(f"params.`{name}`" for name in ("data", "model", "lr", "epochs", "batch_size", "seed")),
     ],
     "orderByKey": "attributes.start_time",

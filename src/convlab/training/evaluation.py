@@ -17,6 +17,7 @@ from convlab.base.files import write_json
 from convlab.data.batches import Batches
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
+from convlab.figures.mistakes import mistakes, worst_mistakes
 from convlab.models import saved
 from convlab.runs import recorder as recorders
 from convlab.runs.run import Run
@@ -103,7 +104,7 @@ def _per_class(logits: Tensor, labels: Tensor, classes: list[str]) -> dict[str, 
 def _draw(run_dir: Path, data: LabelledData, probabilities: Tensor, labels: Tensor) -> None:
     matrix = multiclass_confusion_matrix(probabilities, labels, len(data.classes))
     plots.confusion_matrix(matrix.numpy(), data.classes).savefig(run_dir / "confusion.png")
-    worst = plots.worst_mistakes(labels.numpy(), probabilities.numpy())
+    worst = worst_mistakes(labels.numpy(), probabilities.numpy())
     images = [data.image("test", int(index)) for index in worst]
-    gallery = plots.mistakes(images, labels[worst].numpy(), probabilities[worst].numpy(), data.classes)
+    gallery = mistakes(images, labels[worst].numpy(), probabilities[worst].numpy(), data.classes)
     gallery.savefig(run_dir / "mistakes.png")

@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier
 
 from convlab.base.errors import ConvlabError
 from convlab.cli.commands import compare
-from convlab.figures import plots
+from convlab.figures.mistakes import mistakes
 
 SUBSTITUTE = "digits.gz is a subset of 1,797 images"
 
@@ -132,7 +132,7 @@ def make_run(root, name, data, model, images, labels, classes, num_epochs=0, ave
     }
     (folder / "config.yaml").write_text(yaml.safe_dump({**config, "trainer": {"max_epochs": num_epochs}}))
     pictures = [Image.fromarray((255 * image).astype(np.uint8).reshape(8, 8)) for image in images[test]]
-    plots.mistakes(pictures, truth, scores, classes, limit=3).savefig(folder / "mistakes.png")
+    mistakes(pictures, truth, scores, classes, limit=3).savefig(folder / "mistakes.png")
     if history:
         with (folder / "history.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, list(history[0]))

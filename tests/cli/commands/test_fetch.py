@@ -134,7 +134,9 @@ def test_a_folder_that_cannot_be_written_is_named(fetch_project: Project) -> Non
 
 @pytest.mark.usefixtures("fetch_project")
 def test_unknown_names_get_the_near_ones() -> None:
-    with pytest.raises(ConvlabError, match=r"'digit'. Did you mean digits. Known: digits, photos, weights."):
+    with pytest.raises(
+        ConvlabError, match=r"'digit'. Did you mean 'digits'\? Known: digits, photos, weights."
+    ):
         run(["digit"])
     with pytest.raises(ConvlabError, match=r"fetch what. Choose from: digits, photos, weights."):
         run([])

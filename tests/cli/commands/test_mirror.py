@@ -116,6 +116,6 @@ def test_substitutes_stay_marked_until_the_published_file_can_be_had(
 
 @pytest.mark.usefixtures("fetch_project")
 def test_unknown_names_are_refused_before_anything_is_written(folder: Path) -> None:
-    with pytest.raises(ConvlabError, match="Did you mean photos"):
+    with pytest.raises(ConvlabError, match="Did you mean 'photos'"):
         mirror.run([str(folder), "photo"])
     assert not folder.exists()

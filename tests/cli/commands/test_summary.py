@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import convlab  # noqa: F401  declares torchvision's operators before timm needs them
 from convlab.arithmetic import table as summary
-from convlab.arithmetic.layers import Shape
+from convlab.arithmetic.effect import Shape
 from convlab.arithmetic.network import Network, Row, rows, totals
 from convlab.base.errors import ConvlabError
 from convlab.cli.commands.summary import UNSET, run

@@ -49,5 +49,5 @@ def test_any_setting_groups_and_a_small_loss_leads(ranked):
 
 
 def test_a_setting_that_no_run_has_is_refused_with_the_near_ones(ranked):
-    with pytest.raises(ConvlabError, match=r"--group optimizer\.rl.*toys.*Did you mean optimizer\.lr\?"):
+    with pytest.raises(ConvlabError, match=r"--group optimizer\.rl.*toys.*Did you mean 'optimizer\.lr'\?"):
         by_setting(ranked, "test/acc", "optimizer.rl")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convlab.figures import plots
+from convlab.figures import style
 from convlab.runs.report import page
 from convlab.runs.report.comparison import compare
 from convlab.runs.report.results import find, read
@@ -168,8 +168,8 @@ def test_figures_take_the_pages_colours(project):
     (folder / "history.csv").write_text("epoch,val/acc,val/loss\n1,0.5,1.0\n")
     page = html()
     assert page.count("<svg") == 4  # two overlays, the confusion matrix, the curves
-    assert plots.INK not in page.split("</style>", 1)[1]
-    assert plots.LINE not in page.split("</style>", 1)[1]
+    assert style.INK not in page.split("</style>", 1)[1]
+    assert style.LINE not in page.split("</style>", 1)[1]
     assert "fill: currentColor" in page
     assert "var(--line)" in page.split("</style>", 1)[1]
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import same_color
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from convlab.figures.plots import VERMILLION
+from convlab.figures.style import VERMILLION
 from convlab.training.search import figures
 
 SPACE = {

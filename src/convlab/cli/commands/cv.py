@@ -33,6 +33,7 @@ from rich.table import Table
 from convlab.base import overriding
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
+from convlab.cli.words import whole_number
 
 
 def run(args: list[str]) -> int:
@@ -40,8 +41,8 @@ def run(args: list[str]) -> int:
     for flag in (word for word in args if word.startswith("-")):
         raise ConvlabError(f"'{flag}' is no option of cv. `convlab cv --help` explains what is.")
     own, words = overriding.own_words(args, ("folds", "seeds"))
-    folds = _number("folds", own.get("folds", "5"), 2)
-    seeds = [_number("seeds", word, 0) for word in own.get("seeds", "1").split(",")]
+    folds = whole_number("folds", own.get("folds", "5"), 2)
+    seeds = [whole_number("seeds", word, 0) for word in own.get("seeds", "1").split(",")]
     if len(set(seeds)) < len(seeds):
         raise ConvlabError(f"seeds={own['seeds']}: a seed is named twice.")
     from convlab.training import cross_validation
@@ -70,9 +71,3 @@ def _print(result: dict[str, Any]) -> None:
     chance = f", {100 * acc['std_between_seeds']:.2f} between seeds" if len(seeds) > 1 else ""
     console.print(f"accuracy {mean} %, 95 % interval {low} to {high}", markup=False)
     console.print(f"standard deviation {std} between folds{chance}", markup=False)
-
-
-def _number(name: str, word: str, least: int) -> int:
-    if not word.isdecimal() or int(word) < least:
-        raise ConvlabError(f"{name}={word}: expected a whole number, at least {least}.")
-    return int(word)

@@ -43,8 +43,9 @@ from convlab.base.errors import ConvlabError
 from convlab.base.files import clear_partials
 from convlab.base.project import project_dir, state_dir
 from convlab.data.index import Row, data_hash
-from convlab.data.photos import SPLITS, Photo, PhotoFolder, check_shares, class_warnings, scan, split_of
+from convlab.data.photos import Photo, PhotoFolder, scan
 from convlab.data.preprocessing import Preprocessing
+from convlab.data.splits import SPLITS, check_shares, class_warnings, split_of
 from convlab.features.backbone import Backbone
 from convlab.features.cache import BottleneckCache
 from convlab.features.content_hashes import ContentHashes

@@ -37,7 +37,6 @@ examples
 """
 
 import argparse
-import difflib
 import json
 import sys
 from dataclasses import asdict
@@ -48,7 +47,7 @@ from rich.console import Console
 from rich.table import Table
 
 from convlab.arithmetic.paddings import NAMED, Axes, Line, Question, by, forward, hints, transposed
-from convlab.base.errors import ConvlabError
+from convlab.base.errors import ConvlabError, near
 
 HEADINGS = {
     "output": "output",
@@ -160,8 +159,7 @@ def _given(words: list[str]) -> dict[str, str]:
     for word in words:
         name, equals, _ = word.partition("=")
         if not equals or name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean '{near[0]}='?" if near else f"Known: {', '.join(known)}."
+            hint = near(f"{name}=", [f"{each}=" for each in known], 1) or f"Known: {', '.join(known)}."
             raise ConvlabError(f"'{word}' says nothing. {hint} `convlab size --help` has examples.")
     return dict(word.split("=", 1) for word in words)
 

@@ -39,7 +39,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from convlab.arithmetic import table as summary
-from convlab.arithmetic.layers import Shape
+from convlab.arithmetic.effect import Shape
 from convlab.arithmetic.network import Network
 from convlab.base.config import compose, groups
 from convlab.base.errors import ConvlabError

@@ -33,6 +33,7 @@ examples:
 
 from convlab.base import overriding
 from convlab.base.errors import ConvlabError
+from convlab.cli.words import whole_number
 
 
 def run(args: list[str]) -> int:
@@ -40,7 +41,7 @@ def run(args: list[str]) -> int:
     for flag in (word for word in args if word.startswith("-")):
         raise ConvlabError(f"'{flag}' is no option of sweep. `convlab train {flag}` is Hydra's own.")
     own, words = overriding.own_words(args, ("workers", "storage"))
-    workers = _workers(own.get("workers", "1"))
+    workers = whole_number("workers", own.get("workers", "1"), 1)
     from convlab.training.search import outcome, page, plan, processes, study
 
     planned = plan.read(words, own.get("storage"))
@@ -55,9 +56,3 @@ def run(args: list[str]) -> int:
         if parent_id is not None:
             outcome.record(found, parent_id)
     return 1 if any(trial["state"] == "failed" for trial in found.trials) else 0
-
-
-def _workers(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise ConvlabError(f"workers={word}: expected a whole number, at least 1.")
-    return int(word)

@@ -43,17 +43,15 @@ examples:
 """
 
 from pathlib import Path
-from typing import Any
 
-from convlab.base import config, overriding, provenance
-from convlab.base.console import console, warn
+from convlab.base import config, overriding
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
-from convlab.runs.model_file import ModelFile
 from convlab.runs.run import Run
 
 OWN = ("layer", "split", "num_images", "maps", "image", "occlusion", "attribution")  # settings for any run
 CHOICE = ("experiment", "name")
+PUBLISHED = "convlab.models.vgg.VGG16"  # needs no training
 
 
 def run(args: list[str]) -> int:
@@ -70,74 +68,23 @@ def run(args: list[str]) -> int:
 def _run(args: list[str]) -> Run:
     composed = config.plain(config.compose("visualize", args))
     settings = {key: composed[key] for key in OWN if key in composed}
-    if not _is_run(composed["name"]) and (published := _published(composed)):
-        directory = project_dir() / "runs" / composed["name"]
-        _draw(*published, composed["data"], settings, directory)
+    name = composed["name"]
+    if composed["model"]["_target_"] == PUBLISHED and not _is_run(name):
+        from convlab.explain.visualize import visualize_published
+
+        directory = project_dir() / "runs" / name
+        visualize_published(composed, settings, directory)
         return Run(directory)
-    found = Run.find(composed["name"])
+    found = Run.find(name)
     _refuse_what_the_run_decides(args, found.name)
-    from convlab.models import saved
+    from convlab.explain.visualize import visualize_run
 
-    model, network = found.model_file, saved.load(found.model_dir)
-    if _has_a_backbone(model, network):
-        from convlab.explain.attribution import visualize_attribution
-
-        visualize_attribution(found, settings)
-        return found
-    _draw(network, {"weights": model.weights_hash}, None, found.config["data"], settings, found.directory)
+    visualize_run(found, settings)
     return found
-
-
-def _draw(
-    network: Any,
-    origin: dict[str, Any],
-    class_names: list[str] | None,
-    data_settings: dict[str, Any],
-    settings: dict[str, Any],
-    run_dir: Path,
-) -> None:
-    from convlab.base.parts import instantiate
-    from convlab.explain.draw import draw
-    from convlab.explain.layers import check_network
-    from convlab.explain.pictures import log
-
-    check_network(network)  # before photos are read
-    data = instantiate(data_settings["module"], "data.module")
-    pictures = draw(network, data, settings, class_names or data.classes)
-    pictures.record |= {"data": data_settings["name"], **origin}
-    directory = run_dir / "visualize"
-    pictures.write(directory)
-    log(Run(run_dir), directory)
-    console.print(f"{directory}: {', '.join(pictures.figures)}", markup=False)
 
 
 def _is_run(name: str) -> bool:
     return any((path / "config.yaml").is_file() for path in (project_dir() / "runs" / name, Path(name)))
-
-
-def _published(composed: dict[str, Any]) -> tuple[Any, dict[str, Any], list[str]] | None:
-    """A network that needs no training, where its weights come from, and its classes; None for any other."""
-    if composed["model"]["_target_"] != "convlab.models.vgg.VGG16":
-        return None
-    from convlab.models import vgg
-
-    arguments = {key: value for key, value in composed["model"].items() if key != "_target_"}
-    backbone = composed["backbone"]
-    path = project_dir() / str(backbone["weights"])
-    if backbone["weights"] is not None and path.is_file():
-        origin = {
-            "weights": provenance.file_hash(path),
-            "substitutes": provenance.substitutes(path.parent),
-        }
-        return vgg.published(path, **arguments), origin, vgg.imagenet_classes()
-    seed = backbone["seed"]
-    warn(
-        f"there are no weights {backbone['weights']}: random ones are shown (seed {seed}), which react to no "
-        "object. `convlab fetch vgg16` brings the published ones."
-    )
-    network = vgg.seeded(seed, **arguments)
-    names = [f"output {index}" for index in range(network.fc8.out_features)]
-    return network, {"weights": f"random, seed {seed}"}, names
 
 
 def _refuse_what_the_run_decides(args: list[str], name: str) -> None:
@@ -147,10 +94,3 @@ def _refuse_what_the_run_decides(args: list[str], name: str) -> None:
                 f"{override.input_line}: {name} is shown as it was trained. Free are {', '.join(OWN)}; "
                 "another training goes by another name."
             )
-
-
-def _has_a_backbone(model: ModelFile, network: Any) -> bool:
-    """Whether it classifies a backbone's vectors, or is more than a chain of layers."""
-    from torch import nn
-
-    return model.takes_vectors or not isinstance(network, nn.Sequential)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from convlab.base.errors import ConvlabError
 from convlab.base.project import conf_dirs, conf_groups, home_dir, project_dir
+from convlab.runs.metrics import RANKING
 
 VERBS_DIR = Path(__file__).parents[1] / "commands"
-METRICS = ("test/acc", "test/loss", "test/ece", "val/acc", "val/loss")
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -141,7 +141,7 @@ def _models() -> list[str]:
 
 VALUES: dict[str, Callable[[], list[str]]] = {
     "--model": _models,
-    "--metric": lambda: list(METRICS),
+    "--metric": lambda: list(RANKING),
     "--data": _champions,
 }
 POSITIONAL: dict[str, Callable[[], list[str]]] = {

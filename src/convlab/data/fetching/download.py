@@ -14,7 +14,7 @@ from pathlib import Path
 import requests
 
 from convlab.base.console import progress
-from convlab.base.provenance import file_hash
+from convlab.base.files import file_hash
 from convlab.data.fetching.retries import Transient, Unavailable, request, retrying
 
 CHUNK_BYTES = 1 << 16

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from convlab.base.errors import ConvlabError
+from convlab.base.files import write_json
 from convlab.data.fetching.download import Expected, download
 from convlab.data.fetching.retries import Unavailable, request, retrying
 
@@ -108,10 +109,7 @@ def write(folder: Path, entries: dict[str, Entry]) -> None:
         path: {key: value for key, value in asdict(entry).items() if value is not None}
         for path, entry in sorted(entries.items())
     }
-    text = json.dumps({"version": VERSION, "files": files}, indent=2) + "\n"
-    temporary = folder / f".{NAME}"
-    temporary.write_text(text)
-    temporary.replace(folder / NAME)
+    write_json(folder / NAME, {"version": VERSION, "files": files})
 
 
 def _get(url: str) -> bytes:

@@ -9,7 +9,6 @@ A source is one published file:
     classes: of photos: how many each class folder holds, as published
 """
 
-import difflib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,9 +16,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from convlab.base.console import console, warn
-from convlab.base.errors import ConvlabError
+from convlab.base.errors import ConvlabError, near
+from convlab.base.files import file_hash
 from convlab.base.project import conf_groups, project_dir
-from convlab.base.provenance import file_hash
 from convlab.data.fetching.download import Expected, download
 from convlab.data.fetching.mirrors import Entry, Mirror
 from convlab.data.fetching.retries import Unavailable
@@ -104,9 +103,8 @@ def load(name: str) -> Dataset:
     """The configuration called `name`. Raises ConvlabError for an unknown name or a bad entry."""
     configs = _configs()
     if name not in configs:
-        near = difflib.get_close_matches(name, configs, n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ConvlabError(f"there is nothing to fetch called '{name}'.{hint} Known: {', '.join(names())}.")
+        known = [near(name, configs), f"Known: {', '.join(names())}."]
+        raise ConvlabError(f"there is nothing to fetch called '{name}'. {' '.join(filter(None, known))}")
     file, config = configs[name]
     try:
         sources = [Source(**entry) for entry in config["sources"]]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from scipy.special import bdtr
 
+from convlab.runs.metrics import METRICS
 from convlab.runs.report.results import row
 from convlab.runs.run import Run
 
-METRICS = ("test/acc", "test/loss", "test/ece", "val/acc", "val/loss")
 SIGNIFICANCE = 0.05
 
 
@@ -73,7 +73,7 @@ def compare(runs: Iterable[Run], metric: str = "test/acc") -> Comparison:
 
 def rank(runs: Iterable[Run], metric: str) -> dict[str, list[Run]]:
     """Runs by data set (in alphabetical order), best first; a run without the metric comes last."""
-    sign = -1.0 if metric.endswith("/acc") else 1.0
+    sign = METRICS[metric].sign
 
     def place(run: Run) -> tuple[bool, float, str]:
         value = run.metric(metric)

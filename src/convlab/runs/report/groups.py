@@ -1,10 +1,10 @@
 """Runs of a data set in groups that share a setting: how its values do over all else that varies."""
 
-import difflib
 import statistics
 from dataclasses import dataclass
 
-from convlab.base.errors import ConvlabError
+from convlab.base.errors import ConvlabError, near
+from convlab.runs.metrics import METRICS
 from convlab.runs.run import Run
 
 
@@ -28,17 +28,14 @@ def by_setting(ranked: list[Run], metric: str, setting: str) -> list[Group]:
     values = [run.metrics["model"] if setting == "model" else run.settings.get(setting) for run in ranked]
     if not any(values):
         known = sorted({"model", *(name for run in ranked for name in run.settings)})
-        near = difflib.get_close_matches(setting, known, 3, 0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "config.yaml lists them."
+        hint = near(setting, known, cutoff=0.5) or "config.yaml lists them."
         raise ConvlabError(f"--group {setting}: no run of {ranked[0].data} has such a setting. {hint}")
     members: dict[str, list[Run]] = {}
     for run, value in zip(ranked, values, strict=True):
         if run.metric(metric) == run.metric(metric):  # a number
             members.setdefault(value or "none", []).append(run)
-    sign = -1 if metric.endswith("/acc") else 1
-    return sorted(
-        (_group(value, runs, metric) for value, runs in members.items()), key=lambda group: sign * group.mean
-    )
+    found = (_group(value, runs, metric) for value, runs in members.items())
+    return sorted(found, key=lambda group: METRICS[metric].sign * group.mean)
 
 
 def _group(value: str, runs: list[Run], metric: str) -> Group:

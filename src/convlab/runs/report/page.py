@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 
 from convlab.base import templates
 from convlab.base.project import conf_file
-from convlab.figures import plots
+from convlab.figures import plots, style
+from convlab.runs.metrics import COLUMNS
 from convlab.runs.report.comparison import Comparison, DataSet, show
 from convlab.runs.report.cross_validations import CrossValidation, verdicts
 from convlab.runs.run import Run
@@ -48,8 +49,8 @@ def _data_set(data: DataSet, anchor: str) -> dict[str, Any]:
         "anchor": anchor,
         "verdict": data.verdict,
         "rows": rows,
-        "scale": _scale(rows),
-        "averaged": any(row["test_raw/acc"] is not None for row in rows),
+        "columns": [each for each in COLUMNS if any(row[each.key] is not None for row in rows)],
+        "scales": {each.key: _scale(rows, each.key) for each in COLUMNS if each.interval},
         "substitutes": list(dict.fromkeys(words for row in rows for words in row["substitutes"])),
         "overlays": [svg(figure, f"{anchor}o{n}") for n, figure in enumerate(overlays)],
         "classes": classes,
@@ -59,9 +60,9 @@ def _data_set(data: DataSet, anchor: str) -> dict[str, Any]:
     }
 
 
-def _scale(rows: list[dict[str, Any]]) -> tuple[float, float]:
-    """The ends of the axis that the accuracy intervals of a data set are drawn on."""
-    low, high = min(row["test/acc_low"] for row in rows), max(row["test/acc_high"] for row in rows)
+def _scale(rows: list[dict[str, Any]], key: str) -> tuple[float, float]:
+    """The ends of the axis that a metric's intervals on a data set are drawn on."""
+    low, high = min(row[f"{key}_low"] for row in rows), max(row[f"{key}_high"] for row in rows)
     pad = 0.04 * (high - low) or 0.01
     return max(low - pad, 0.0), min(high + pad, 1.0)
 
@@ -153,4 +154,4 @@ def svg(figure: Figure, salt: str) -> Markup:
     svg = re.sub(
         r' id="[\w.]+_\d+"', "", svg[svg.index("<svg") :]
     )  # figure_1, axes_1: the same in every figure
-    return Markup(svg.replace(plots.INK, "currentColor").replace(plots.LINE, "var(--line)"))
+    return Markup(svg.replace(style.INK, "currentColor").replace(style.LINE, "var(--line)"))

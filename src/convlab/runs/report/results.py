@@ -10,12 +10,8 @@ from typing import Any
 
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
+from convlab.runs.metrics import SHOWN
 from convlab.runs.run import Run
-
-SHOWN = (
-    *("test/acc", "test/acc_low", "test/acc_high", "test/loss", "test/ece"),
-    *("test_raw/acc", "val/acc", "val/loss"),
-)
 
 
 def find(names: Iterable[str]) -> list[Path]:

@@ -1,7 +1,7 @@
 """A search's trials as figures: how it went, which parameters mattered, where the good values lie.
 
-Arrays in, figures out, in the style of `plots.py`. The best trials are vermillion, complete ones blue, pruned
-ones hollow or dotted: told apart without colour, too.
+Arrays in, figures out. The best trials are vermillion, complete ones blue, pruned ones hollow or dotted: told
+apart without colour, too.
 """
 
 import math
@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from convlab.figures.plots import BLUE, INK, LINE, VERMILLION, percent, styled
+from convlab.figures.style import BLUE, INK, LINE, VERMILLION, percent, styled
 from convlab.training.search.space import Value
 
 NUM_BEST = 3

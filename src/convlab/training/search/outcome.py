@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
 from convlab.base.console import console
-from convlab.figures.plots import percent
+from convlab.figures.style import percent
 from convlab.runs import recorder as recorders
 from convlab.training.search import space
 from convlab.training.search.plan import Plan

@@ -6,8 +6,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from convlab.base import templates
-from convlab.base.files import atomic_file, write_json
-from convlab.figures.plots import BLUE
+from convlab.base.files import write_json, write_text
+from convlab.figures.style import BLUE
 from convlab.runs.report.page import svg
 from convlab.training.search import figures
 from convlab.training.search.outcome import Outcome, summary
@@ -18,8 +18,7 @@ def write(outcome: Outcome) -> None:
     """Write study.json and report.html."""
     directory = outcome.plan.directory
     write_json(directory / "study.json", outcome.to_dict())
-    with atomic_file(directory / "report.html") as file:
-        file.write(page(outcome).encode())
+    write_text(directory / "report.html", page(outcome))
 
 
 def page(outcome: Outcome) -> str:

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from optuna.distributions import BaseDistribution
 
@@ -12,9 +12,10 @@ from convlab.base import config, overriding
 from convlab.base.errors import ConvlabError
 from convlab.base.project import project_dir
 from convlab.base.trees import flat
+from convlab.runs import metrics
 from convlab.training.search import space
 
-METRICS: dict[str, Literal["maximize", "minimize"]] = {"val/acc": "maximize", "val/loss": "minimize"}
+METRICS = tuple(metric.key for metric in metrics.of_section("val"))
 NEEDED = {"metric", "num_trials", "seed", "grace_s", "sampler", "pruner", "space"}
 CHANGEABLE = ("num_trials", "grace_s")  # when a study goes on; all else decides what its trials are
 
@@ -43,8 +44,8 @@ class Plan:
         return str(self.search["metric"])
 
     @property
-    def direction(self) -> Literal["maximize", "minimize"]:
-        return METRICS[self.metric]
+    def direction(self) -> metrics.Direction:
+        return metrics.METRICS[self.metric].direction
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:

@@ -1,31 +1,10 @@
 """What the figures show, read back from the pixels that they paint."""
 
-import io
-
 import numpy as np
-import pytest
-from matplotlib.text import Text
-from PIL import Image
+from drawn import pixels, texts
 
 from convlab.figures import deconvnet as figures
-
-
-def painted(figure):
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return np.asarray(Image.open(file).convert("RGB")).astype(int)
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-
-
-def test_grey_is_zero_and_the_largest_value_white_or_black():
-    assert figures.signed(np.array([[[0.0, 2, -4]]]))[0, :, 0].tolist() == [0.5, 0.75, 0]
-    assert figures.signed(np.array([[[0.0, 2, -4]]]), largest=8)[0, :, 0].tolist() == [0.5, 0.625, 0.25]
-    assert figures.signed(np.zeros((1, 1, 2)))[0, :, 0].tolist() == [0.5, 0.5]
-    colour = figures.signed(np.array([[[1.0]], [[0.0]], [[-1.0]]]))
-    assert colour.tolist() == [[[1, 0.5, 0]]]
+from convlab.figures.tiles import OUTSIDE
 
 
 def test_strongest_activations_paint_projection_and_patch_cell_by_cell():
@@ -36,15 +15,15 @@ def test_strongest_activations_paint_projection_and_patch_cell_by_cell():
     block = figure.axes[0].images[0].get_array()
     # 2x2 pixels enlarged 33 times; three cells of 66 and four gaps of 3 a side
     assert block.shape == (210, 420, 3)
-    outside = (figures.OUTSIDE * 255).round().astype(int).tolist()
+    outside = (OUTSIDE * 255).round().astype(int).tolist()
     assert block[5, 5].tolist() == outside  # beyond the image
     assert block[5, 5 + 33].tolist() == [255] * 3  # its largest value
     assert block[5 + 33, 5 + 33].tolist() == [0] * 3  # and minus that
     assert block[5, 215 + 33].tolist() == [51] * 3  # the patch: 0.2
     assert block[100, 100].tolist() == outside  # no second activation
-    pixels = painted(figure)
-    height, width = pixels.shape[:2]
-    assert (pixels == outside).all(axis=2).sum() > 2 * 60_000  # nothing was resampled away
+    shown = pixels(figure)
+    height, width = shown.shape[:2]
+    assert (shown == outside).all(axis=2).sum() > 2 * 60_000  # nothing was resampled away
     assert (width, height) == tuple(round(side * 144) for side in figure.get_size_inches())
 
 
@@ -75,18 +54,3 @@ def test_activations_have_a_row_a_layer_and_a_scale_a_row():
     assert [int(first[0, x, 0]) for x in (0, -1)] == [0, 255]  # the third map's 9 is not shown: 4 is white
     assert [int(second[0, x, 0]) for x in (0, -1)] == [128, 0]
     assert [int(strip[5, x, 0]) for x in (5, -5)] == [0, 255]
-
-
-@pytest.mark.parametrize("num", [1, 4])
-def test_occlusion_shows_image_and_map_side_by_side(num):
-    image, values = np.zeros((1, 4, 4)), np.array([[0.0, 1.0], [0.5, 0.25]])
-    figure = figures.occlusion(
-        [image] * num, [values] * num, ["cat"] * num, ["lowest 1 %"] * num, [(1, 2, 2)] * num,
-        [(0, 4, 4, 0)] * num, "a note",
-    )  # fmt: skip
-    assert len(figure.axes) == 2 * num + 1  # and the scale
-    assert texts(figure).count("cat") == texts(figure).count("lowest 1 %") == num
-    shown = figure.axes[1].images[0]
-    np.testing.assert_array_equal(shown.get_array(), values)
-    assert shown.get_clim() == (0, 1)
-    assert figure.axes[0].patches[0].get_bbox().bounds == (1, 2, 2, 2)
