@@ -32,6 +32,7 @@ for name in ("CONVLAB_MIRROR", "CONVLAB_STATE", "MLFLOW_TRACKING_URI"):
 TOGETHER = (
     "tests/test_pipeline.py",
     "tests/test_own_experiment.py",
+    "tests/test_extend.py",
     "tests/browser/",
     "tests/serving/",
 )  # each shares what takes long to make

@@ -10,6 +10,7 @@ import base64
 import json
 import platform
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, DataType, Map, Schema, TensorSpec
 
+from convlab.base import own_code
+from convlab.base.project import project_dir
 from convlab.data.example_image import example_image
 from convlab.data.preprocessing import Preprocessing
 from convlab.runs.model_file import ModelFile
@@ -27,6 +30,7 @@ from convlab.runs.run import Run
 from convlab.tracking import store
 
 LOADER, VECTOR_LOADER = "convlab.prediction.pyfunc", "convlab.prediction.vector_pyfunc"
+CODE = "code"
 EXAMPLE = "input_example.json"
 OUTPUTS = Schema([ColSpec(DataType.string, "class"), ColSpec(Map(DataType.double), "probabilities")])
 SIGNATURE = ModelSignature(Schema([ColSpec(DataType.binary, "image")]), OUTPUTS)
@@ -59,12 +63,22 @@ def log_run(run: Run, experiment: str, run_id: str) -> str:
         (directory / "data").mkdir(parents=True)
         for name in ("model.json", *found.weight_files):
             (directory / "data" / name).symlink_to((run.model_dir / name).resolve())
+        for path in own_code_paths(found):  # beside it, where MLflow imports from
+            (directory / CODE).mkdir(exist_ok=True)
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, directory / CODE / path.name)
         _describe(model, directory, found)
         # `mlflow.pyfunc.save_model` would read every installed package's list of files: seconds
         model.save(str(directory / "MLmodel"))
 
     name = re.sub(r"[/:.%\"']", "_", run.name)  # which MLflow refuses
     return log(name, store.experiment_id(experiment), run_id, write)
+
+
+def own_code_paths(found: ModelFile) -> list[Path]:
+    """What of the project a network of the user's own needs: its file, or the folder at the project's top."""
+    place = own_code.place(found.model)
+    return [project_dir() / Path(place).parts[0]] if place else []
 
 
 def _describe(model: Model, directory: Path, found: ModelFile) -> None:
@@ -82,6 +96,7 @@ def _describe(model: Model, directory: Path, found: ModelFile) -> None:
         model.signature, loader = SIGNATURE, LOADER
     (directory / EXAMPLE).write_text(json.dumps(example))
     model.saved_input_example_info = {"artifact_path": EXAMPLE, **kind}
+    code = {"code": CODE} if (directory / CODE).is_dir() else {}
     model.add_flavor(
-        "python_function", loader_module=loader, data="data", python_version=platform.python_version()
+        "python_function", loader_module=loader, data="data", python_version=platform.python_version(), **code
     )

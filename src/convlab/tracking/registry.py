@@ -26,15 +26,12 @@ from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from sqlalchemy.exc import SQLAlchemyError
 
-from convlab.base import own_code
 from convlab.base.errors import ConvlabError
-from convlab.base.project import project_dir
 from convlab.data.example_image import example_image
 from convlab.data.preprocessing import Preprocessing
 from convlab.runs import model_file
-from convlab.runs.model_file import ModelFile
 from convlab.tracking import store
-from convlab.tracking.logged_model import LOADER, SIGNATURE, log
+from convlab.tracking.logged_model import LOADER, SIGNATURE, log, own_code_paths
 
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 
@@ -116,7 +113,7 @@ def _upload(directory: Path, experiment_id: str, run_id: str | None) -> str:
             target,
             loader_module=LOADER,
             data_path=str(directory),
-            code_paths=[str(Path(__file__).parents[1]), *_own_code(found)],
+            code_paths=[str(Path(__file__).parents[1]), *map(str, own_code_paths(found))],
             signature=SIGNATURE,
             input_example=pd.DataFrame({"image": [example_image(preprocessing)]}),
             pip_requirements=[f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS],
@@ -124,12 +121,6 @@ def _upload(directory: Path, experiment_id: str, run_id: str | None) -> str:
         )
 
     return log(ALIAS, experiment_id, run_id, write)
-
-
-def _own_code(found: ModelFile) -> list[str]:
-    """What of the project a network of the user's own needs: its file, or the folder at the project's top."""
-    place = own_code.place(found.model)
-    return [str(project_dir() / Path(place).parts[0])] if place else []
 
 
 def _version(client: MlflowClient, name: str, digest: str) -> str | None:

@@ -14,7 +14,9 @@ in MLflow and ends with a table. A failed job does not stop the others.
 
 often used:
   experiment=   a named experiment (below)
-  data= backbone= model= optimizer= scheduler= trainer= logger=      exchange one part
+  data= backbone= model= optimizer= scheduler= trainer= logger= callbacks=      exchange one part
+  logger=[mlflow,tensorboard]      tell several of the run; csv and wandb are others
+  callbacks=early_stopping  callbacks.early_stopping.patience=5      end when nothing improves
   trainer.max_epochs=3  batch_size=64  optimizer.lr=0.02  seed=2      change one number
   averaging.decay=0.99      also keep a moving average of the weights
   resume=latest             go on from the last checkpoint though settings changed (more epochs, say)
