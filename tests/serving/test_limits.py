@@ -10,7 +10,8 @@ from serving import running, until
 
 from convlab.base.errors import ConvlabError
 from convlab.serving import service
-from convlab.serving.app import Limits, create_app
+from convlab.serving.app import create_app
+from convlab.serving.body import Limits
 from convlab.serving.served import Served
 
 PNG = {"Content-Type": "image/png"}

@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import uvicorn
 
-from convlab.serving.app import Limits, create_app
+from convlab.serving.app import create_app
+from convlab.serving.body import Limits
 from convlab.serving.served import Served
 
 

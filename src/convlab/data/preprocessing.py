@@ -2,7 +2,7 @@
 
 Feature extraction, training, prediction and serving all go through `Preprocessing`, and a result keeps
 the one it was made with (`to_dict`), so that a photo can't be prepared one way for training and another
-for prediction.
+for prediction. One file, though it is long: FORMAT, in the fingerprint, stands for all of its code.
 """
 
 import hashlib

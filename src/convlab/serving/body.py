@@ -2,12 +2,21 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
 OCTETS = "application/octet-stream"
 DISCARDED = 4  # times the limit: so much of a body that is refused is still taken in, to be thrown away
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one request with an image: its body's size, and the time until its answer."""
+
+    max_bytes: int = 10_000_000
+    seconds: float = 10.0
 
 
 async def read(request: Request, max_bytes: int, deadline: float) -> bytes:

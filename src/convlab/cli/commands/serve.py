@@ -52,7 +52,8 @@ def run(args: list[str]) -> int:
 def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
     import uvicorn
 
-    from convlab.serving.app import Limits, create_app
+    from convlab.serving.app import create_app
+    from convlab.serving.body import Limits
     from convlab.serving.served import Served
 
     host, port = options.host, listener.getsockname()[1]

@@ -1,0 +1,1 @@
+"""The routes: images for programs, operator endpoints, a page for people."""
