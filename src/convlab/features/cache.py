@@ -12,6 +12,8 @@ found whole, and takes the keys of the others. A damaged shard is deleted; its i
 New vectors join the one shard that is not full: a larger shard is written, synced and renamed into place,
 then the one that it contains is deleted. A kill in between leaves both, and the next opening drops the
 contained one. So there is never more than one small shard, however many small additions are made.
+
+One file, though it is long: opening, adding and reading share one index of what lies where.
 """
 
 import hashlib

@@ -14,6 +14,7 @@ examples:
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from convlab.base.console import console
 
@@ -36,7 +37,7 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def _report(directory: Path, metrics: dict) -> None:
+def _report(directory: Path, metrics: dict[str, Any]) -> None:
     for label, part in (("test", metrics["test"]), ("raw weights", metrics.get("test_raw"))):
         if part:
             console.print(
