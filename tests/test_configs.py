@@ -12,7 +12,7 @@ import yaml
 
 from convlab.base import config
 from convlab.models import saved
-from convlab.runs import pipeline
+from convlab.runs import pipeline, stage_configs
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "dvc.yaml").read_text()
@@ -123,7 +123,7 @@ def test_declared_files_exist():
 
 def test_configs_hold_what_decides_a_result_and_nothing_else(project):
     pipeline.write_list()
-    assert pipeline.write_configs() == 10
+    assert stage_configs.write() == 10
     trained = yaml.safe_load((project / "configs" / "train" / "lenet5.yaml").read_text())
     composed = config.plain(config.compose("train", ["experiment=lenet5"]))
     assert trained["optimizer"] == composed["optimizer"]
@@ -133,7 +133,7 @@ def test_configs_hold_what_decides_a_result_and_nothing_else(project):
     assert len(before) == 22
     flowers = project / "conf" / "data" / "flowers.yaml"
     flowers.write_text(flowers.read_text().replace("test: 0.2", "test: 0.3") + "# a comment\n")
-    pipeline.write_configs()
+    stage_configs.write()
     changed = [path.name for path, content in before.items() if path.read_bytes() != content]
     assert changed == [
         "flowers_inception_v3.yaml"
@@ -149,11 +149,11 @@ def test_a_list_that_is_out_of_date_is_refused(project):
         "# @package _global_\ndefaults:\n  - lenet5\n  - _self_\nreport: mine\n"
     )
     with pytest.raises(ConvlabError, match="run `convlab pipeline`"):
-        pipeline.write_configs()
+        stage_configs.write()
     left = project / "results" / "mine" / "gone"
     left.mkdir(parents=True)
     assert pipeline.write_list()
-    assert pipeline.write_configs() == 11
+    assert stage_configs.write() == 11
     assert not left.exists()
 
 

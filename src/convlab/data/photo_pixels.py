@@ -11,20 +11,19 @@ from PIL import Image
 from torch import Tensor
 
 from convlab.base import provenance
-from convlab.base.console import console, progress, warn
+from convlab.base.console import progress
 from convlab.base.errors import ConvlabError
 from convlab.data.batches import Batches
 from convlab.data.decoding import NUM_THREADS, ahead, read_pixels
 from convlab.data.folds import hold_out
 from convlab.data.index import Row, data_hash
 from convlab.data.labelled import LabelledData
-from convlab.data.photos import Photo, PhotoFolder, scan
+from convlab.data.photos import Photo, PhotoFolder, scan, tell_unused
 from convlab.data.preprocessing import Preprocessing, UnreadableImage, open_image
 from convlab.data.splits import SPLITS, check_shares, split_of
 
 KEPT_BYTES = 2 * 1024**3  # pixels held in memory; photos beyond are decoded again for every batch
 DECODED_AHEAD = 64  # photos
-SHOWN = 10  # unreadable photos listed on the screen
 
 
 class PhotoPixels(LabelledData):
@@ -62,7 +61,7 @@ class PhotoPixels(LabelledData):
         self.input_shape = preprocessing.shape
         folder = scan(self.dir)
         self._decoded = _Decoded(folder, preprocessing)
-        _report(folder, self._decoded.failed)
+        tell_unused(folder.unused(self._decoded.failed))
         self.classes = _classes(folder, self._decoded.failed)
         self._rows = [
             Row(
@@ -148,19 +147,6 @@ def _folded(rows: list[Row], fold: dict[str, int]) -> dict[str, list[Row]]:
     labels = [row.label for row in rows]
     folded = hold_out(places, [row.content_hash for row in rows], labels, fold)
     return {name: [rows[place] for place in each] for name, each in folded.items()}
-
-
-def _report(folder: PhotoFolder, failed: dict[str, str]) -> None:
-    unreadable = folder.unreadable | {
-        photo.path: failed[photo.content_hash]
-        for photo in (*folder.photos, *folder.repeats)
-        if photo.content_hash in failed
-    }
-    if not unreadable:
-        return
-    warn(f"photos that could not be read, left out: {len(unreadable):,}")
-    for path, reason in sorted(unreadable.items())[:SHOWN]:
-        console.print(f"  {path}: {reason}", markup=False)
 
 
 def _classes(folder: PhotoFolder, failed: dict[str, str]) -> list[str]:

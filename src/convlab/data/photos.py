@@ -12,11 +12,12 @@ from operator import attrgetter
 from pathlib import Path
 from sys import intern
 
-from convlab.base.console import progress
+from convlab.base.console import console, progress, warn
 from convlab.base.errors import ConvlabError
 from convlab.base.files import file_hash
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+LISTED = 10  # unreadable photos on the screen
 SHOWN_EVERY = 100  # photos; progress by the single photo would take as long as finding it
 
 
@@ -45,6 +46,14 @@ class PhotoFolder:
     repeats: tuple[Photo, ...]
     unreadable: dict[str, str]
     ignored: dict[str, int]
+
+    def unused(self, failed: dict[str, str]) -> dict[str, str]:
+        """path -> reason of every file that can't be used; `failed`: content hash -> reason, by decoding."""
+        return self.unreadable | {
+            photo.path: failed[photo.content_hash]
+            for photo in (*self.photos, *self.repeats)
+            if photo.content_hash in failed
+        }
 
     def warnings(self) -> list[str]:
         """What the owner of the photos should know: repeats, contradictions, ignored files."""
@@ -103,6 +112,15 @@ def scan(root: Path, content_hash: Callable[[str], str] = file_hash) -> PhotoFol
         advance(len(paths) % SHOWN_EVERY)
     photos, repeats = _without_repeats(found)
     return PhotoFolder(root, tuple(photos), tuple(repeats), unreadable, dict(ignored))
+
+
+def tell_unused(unused: dict[str, str], where: str = "") -> None:
+    """Warn of photos that can't be used, path -> reason; `where` names the file that lists them all."""
+    if unused:
+        listed = f" ({where})" if where else ""
+        warn(f"photos that could not be read, left out: {len(unused):,}{listed}")
+    for path, reason in sorted(unused.items())[:LISTED]:
+        console.print(f"  {path}: {reason}", markup=False)
 
 
 def _without_repeats(found: list[Photo]) -> tuple[list[Photo], list[Photo]]:

@@ -45,7 +45,8 @@ def grad_cam(network: nn.Module, images: Tensor, targets: Tensor, layer: str | N
     maps = network.get_submodule(layer or last_maps(network))
     coarse = LayerGradCam(network, maps).attribute(_asking(images), targets, relu_attributions=True)
     size = (images.shape[2], images.shape[3])
-    return LayerAttribution.interpolate(coarse.detach(), size, interpolate_mode="bilinear")
+    fine: Tensor = LayerAttribution.interpolate(coarse.detach(), size, interpolate_mode="bilinear")
+    return fine
 
 
 def guided_grad_cam(network: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None) -> Tensor:
@@ -75,7 +76,8 @@ def _guided(network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         raise ConvlabError(f"guided backpropagation is about ReLU, and {type(network).__name__} has none.")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting backward hooks on ReLU")
-        return GuidedBackprop(_explainable(network)).attribute(_asking(images), targets).detach()
+        found: Tensor = GuidedBackprop(_explainable(network)).attribute(_asking(images), targets)
+    return found.detach()
 
 
 def _explainable(network: nn.Module) -> nn.Module:

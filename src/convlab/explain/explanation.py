@@ -127,7 +127,8 @@ def _warmed(seen: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.ui
     strength = (heat / (heat.max() or 1))[..., None]
     colour = mpl.colormaps["inferno"](strength[..., 0])[..., :3] * 255
     share = HEAT * strength
-    return ((1 - share) * grey[..., None] + share * colour).round().astype(np.uint8)
+    warmed: NDArray[np.uint8] = ((1 - share) * grey[..., None] + share * colour).round().astype(np.uint8)
+    return warmed
 
 
 def _signed(values: NDArray[np.float32]) -> NDArray[np.uint8]:

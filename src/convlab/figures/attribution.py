@@ -67,7 +67,8 @@ def _overlay(row: Explained) -> Array:
     largest = float(row.grad_cam.max())
     light = (row.grad_cam / largest if largest > 0 else row.grad_cam)[..., None]
     dimmed = 0.25 * photo.mean(axis=2, keepdims=True)
-    return light * photo + (1 - light) * dimmed
+    overlaid: Array = light * photo + (1 - light) * dimmed
+    return overlaid
 
 
 def _signed(values: Array) -> Array:
@@ -80,7 +81,8 @@ def _strength(values: Array) -> Array:
     """h w: how much a pixel's channels add up to, whatever their sign."""
     sums = np.abs(values.sum(axis=0))
     largest = float(np.percentile(sums, CLIPPED)) or 1.0
-    return np.clip(sums / largest, 0, 1)
+    strength: Array = np.clip(sums / largest, 0, 1)
+    return strength
 
 
 def _show(axes: Axes, panel: Array) -> None:

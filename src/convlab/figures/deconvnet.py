@@ -106,7 +106,7 @@ class _Row(NamedTuple):
 
     @property
     def height(self) -> int:
-        return self.tiles[0].shape[0] + (NUMBERS if self.numbers else 0) + 8
+        return int(self.tiles[0].shape[0]) + (NUMBERS if self.numbers else 0) + 8
 
 
 def _row(name: str, output: Array, tiles: Sequence[Array], numbers: list[str]) -> _Row:

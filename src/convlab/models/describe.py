@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
-from timm.layers.norm_act import BatchNormAct2d
+from timm.layers import BatchNormAct2d, SelectAdaptivePool2d
 from torch import fx, nn
 from torch.nn import functional
 

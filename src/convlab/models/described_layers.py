@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
-from timm.layers.conv_bn_act import ConvNormAct
-from timm.layers.norm_act import BatchNormAct2d
+from timm.layers import BatchNormAct2d, ConvNormAct, SelectAdaptivePool2d
 from torch import nn
 
 from convlab.arithmetic.effect import Layer

@@ -42,4 +42,5 @@ def _predicted(champion: Champion, run: Run, labels: NDArray[np.int64]) -> NDArr
     predictor = complete_model.load(champion.directory)
     best = predictor(data.image("test", index) for index in range(len(labels))).argmax(1)
     names = np.array([predictor.classes[index] for index in best])
-    return names == np.array(data.classes)[labels]
+    right: NDArray[np.bool_] = names == np.array(data.classes)[labels]
+    return right

@@ -6,8 +6,7 @@ DVC's stage `compare` depends on a folder of these, results/<report>/, so that i
 from collections.abc import Iterable
 from pathlib import Path
 
-from convlab.base.files import write_json
-from convlab.base.provenance import file_hash
+from convlab.base.files import file_hash, write_json
 from convlab.runs.run import Run
 
 EVALUATED = ("config.yaml", "history.csv", "metrics.json", "predictions.npz", "mistakes.png")

@@ -1,15 +1,7 @@
-"""What `dvc repro` makes, derived from conf/: `pipeline.yaml`, the list that dvc.yaml reads, and `configs/`.
+"""What `dvc repro` makes, derived from conf/: `pipeline.yaml`, the list that dvc.yaml reads.
 
 An experiment is part of the pipeline if its file names a `report`. All else follows from what it composes:
 which data and weights are fetched, which photos become vectors, what each stage depends on.
-
-configs/
-  fetch/<name>.yaml       what is fetched, from where
-  features/<key>.yaml     photo folder, split, backbone, preprocessing
-  train/<experiment>.yaml what decides a training's result, and nothing else
-  visualize/<experiment>.yaml
-  convlab.yaml            the version that trains
-  nothing.yaml            in place of a file that an experiment does without
 """
 
 import re
@@ -21,7 +13,6 @@ from typing import Any
 
 import yaml
 
-from convlab import __version__
 from convlab.base import config, own_code
 from convlab.base.errors import ConvlabError
 from convlab.base.files import atomic_file
@@ -35,7 +26,6 @@ HEADER = (
     "# an experiment that names a `report` takes part.\n"
 )
 PACKAGE_CODE = "src/convlab/models"  # in a checkout of convlab; elsewhere its version stands for its code
-SHOWN = ("layer", "split", "num_images", "maps", "image", "occlusion", "attribution")
 
 
 @dataclass(frozen=True)
@@ -81,8 +71,8 @@ def experiments(more: Iterable[str] = ()) -> list[Experiment]:
     That is each experiment of the project's own conf/ with a report, and of convlab's those whose report
     pipeline.yaml lists already, or `more` names. In convlab's repository all are the project's own.
     """
-    reports = {*(_found().get("reports") or {}), *more}
-    found = []
+    reports = {*(found().get("reports") or {}), *more}
+    taking_part = []
     for name, file in conf_groups().get("experiment", {}).items():
         settings = config.plain(config.compose("train", [f"experiment={name}"]))
         report, own = settings.get("report"), file.is_relative_to(project_dir())
@@ -92,8 +82,8 @@ def experiments(more: Iterable[str] = ()) -> list[Experiment]:
             raise ConvlabError(f"{file}: report={report}: expected a name of letters, digits, - _ and dots.")
         if settings["name"] != name:
             raise ConvlabError(f"{file}: name={settings['name']}: with a report, it must be {name}.")
-        found.append(Experiment(name, settings))
-    return found
+        taking_part.append(Experiment(name, settings))
+    return taking_part
 
 
 def listed(taking_part: list[Experiment]) -> dict[str, Any]:
@@ -153,39 +143,7 @@ def write_list(more: Iterable[str] = ()) -> bool:
     return changed
 
 
-def write_configs() -> int:
-    """Write configs/: each stage's settings, resolved, and nothing that does not decide its result.
-
-    Returns how many experiments take part. Raises ConvlabError unless pipeline.yaml holds what conf/ says.
-    """
-    taking_part = experiments()
-    content = listed(taking_part)
-    if _found() != content:
-        raise ConvlabError(f"{FILE} is not what conf/ says: run `convlab pipeline`, then `dvc repro` again.")
-    folder = project_dir() / CONFIGS
-    shutil.rmtree(folder, ignore_errors=True)
-    _write(folder / "convlab.yaml", {"version": __version__})
-    _write(project_dir() / NOTHING, {})
-    for name in content["fetch"]:
-        dataset = sources.load(name)
-        _write(folder / "fetch" / f"{name}.yaml", {"sources": [vars(source) for source in dataset.sources]})
-    for each in taking_part:
-        data, backbone = each.data, each.backbone
-        if each.reads_vectors:
-            _write(folder / "features" / f"{each.vectors}.yaml", _vectors(each))
-        decisive = config.lasting(each.settings)
-        decisive["data"] = {key: data[key] for key in ("name", "dir", "module") if key in data}
-        decisive["backbone"] = {
-            key: value for key, value in backbone.items() if key not in ("runtime", "dir")
-        }
-        _write(folder / "train" / f"{each.name}.yaml", decisive)
-        if each.is_shown:
-            shown = config.plain(config.compose("visualize", [f"experiment={each.name}"]))
-            _write(folder / "visualize" / f"{each.name}.yaml", {key: shown[key] for key in SHOWN})
-    return len(taking_part)
-
-
-def _vectors(each: Experiment) -> dict[str, Any]:
+def vectors(each: Experiment) -> dict[str, Any]:
     """What `convlab features` needs: the photos, their split, and the backbone."""
     photos = {key: each.data.get(key) for key in ("name", "dir", "split")}
     backbone = {key: value for key, value in each.backbone.items() if key != "dir"}
@@ -195,22 +153,17 @@ def _vectors(each: Experiment) -> dict[str, Any]:
 def _check_vectors(taking_part: list[Experiment]) -> None:
     first: dict[str, Experiment] = {}
     for each in taking_part:
-        if each.reads_vectors and _vectors(each) != _vectors(first.setdefault(each.vectors, each)):
+        if each.reads_vectors and vectors(each) != vectors(first.setdefault(each.vectors, each)):
             raise ConvlabError(
                 f"{first[each.vectors].name} and {each.name} make {each.data['module']['dir']} from "
                 "other photos, splits or backbones: give one of them a data.name of its own."
             )
 
 
-def _found() -> dict[str, Any]:
+def found() -> dict[str, Any]:
     path = project_dir() / FILE
     return dict(yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
 
 
 def _parent(path: Any) -> str:
     return Path(str(path)).parent.as_posix() if path else ""
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    with atomic_file(path) as file:
-        file.write(yaml.safe_dump(content, sort_keys=True).encode())

@@ -18,8 +18,8 @@ def run(args: list[str]) -> int:
     """Write them; returns the exit status."""
     if args:
         raise ConvlabError(f"'{args[0]}': compose takes no arguments (`convlab compose --help`).")
-    from convlab.runs import pipeline
+    from convlab.runs import pipeline, stage_configs
 
-    number = pipeline.write_configs()
+    number = stage_configs.write()
     console.print(f"{pipeline.CONFIGS}: the settings of {number} experiments", markup=False)
     return 0

@@ -43,7 +43,7 @@ from convlab.base.errors import ConvlabError
 from convlab.base.files import clear_partials
 from convlab.base.project import project_dir, state_dir
 from convlab.data.index import Row, data_hash
-from convlab.data.photos import Photo, PhotoFolder, scan
+from convlab.data.photos import Photo, PhotoFolder, scan, tell_unused
 from convlab.data.preprocessing import Preprocessing
 from convlab.data.splits import SPLITS, check_shares, class_warnings, split_of
 from convlab.features.backbone import Backbone
@@ -53,8 +53,6 @@ from convlab.features.extract import Extraction, extract
 from convlab.features.feature_set import write_feature_set
 from convlab.features.runtimes.choice import make_runtime
 from convlab.features.runtimes.work import Work
-
-SHOWN = 10  # unreadable photos listed on the screen
 
 
 def run(args: list[str]) -> int:
@@ -87,7 +85,7 @@ def run(args: list[str]) -> int:
             cache,
             config.batch_size,
         )
-        rows, unreadable = _rows(folder, report, config.data.split), _unreadable(folder, report)
+        rows, unreadable = _rows(folder, report, config.data.split), folder.unused(report.failed)
         meta = _meta(config, backbone, preprocessing, rows, len(unreadable))
         changed = write_feature_set(project_dir() / config.dir, rows, unreadable, meta, cache, hashes)
         clear_partials(state)
@@ -127,10 +125,7 @@ def _warnings(config: DictConfig, backbone: Backbone, folder: PhotoFolder) -> li
 def _tell(where: str, rows: list[Row], unreadable: dict[str, str], report: Extraction, changed: bool) -> None:
     for message in class_warnings((row.class_name, row.split) for row in rows):
         warn(message)
-    if unreadable:
-        warn(f"photos that could not be read, left out: {len(unreadable):,} ({where}/unreadable.csv)")
-        for path, reason in sorted(unreadable.items())[:SHOWN]:
-            console.print(f"  {path}: {reason}", markup=False)
+    tell_unused(unreadable, f"{where}/unreadable.csv")
     speed = f", {report.computed / report.seconds:.1f} images/s" if report.computed else ""
     splits = ", ".join(f"{split} {sum(row.split == split for row in rows):,}" for split in SPLITS)
     console.print(
@@ -150,21 +145,11 @@ def _backbone(config: DictConfig) -> Backbone:
     return Backbone(config.name, config.architecture, weights, config.seed, _plain(config.options))
 
 
-def _unreadable(folder: PhotoFolder, report: Extraction) -> dict[str, str]:
-    """path -> reason of every file that gave no vector, repeats of an unreadable photo included."""
-    failed = {
-        photo.path: report.failed[photo.content_hash]
-        for photo in (*folder.photos, *folder.repeats)
-        if photo.content_hash in report.failed
-    }
-    return {**folder.unreadable, **failed}
-
-
 def _rows(folder: PhotoFolder, report: Extraction, shares: DictConfig) -> list[Row]:
     readable = [photo for photo in folder.photos if photo.content_hash not in report.failed]
     labels = {name: label for label, name in enumerate(sorted({photo.class_name for photo in readable}))}
     if len(labels) < 2:
-        first = next(iter(_unreadable(folder, report).items()))
+        first = next(iter(folder.unused(report.failed).items()))
         raise ConvlabError(
             f"{folder.root}: {len(readable)} of {len(folder.photos)} photos could be read, in {len(labels)} "
             f"classes; at least two classes are needed. The first that could not: {first[0]}: {first[1]}."

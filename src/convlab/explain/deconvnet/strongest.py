@@ -80,7 +80,7 @@ def outputs(network: nn.Sequential, images: Tensor) -> Iterator[tuple[str, Tenso
 
 def pieces(images: Tensor) -> tuple[Tensor, ...]:
     """Images n c h w in parts that go through a network at once."""
-    return images.split(max(1, PIXELS_AT_ONCE // (images.shape[2] * images.shape[3])))
+    return torch.split(images, max(1, PIXELS_AT_ONCE // (images.shape[2] * images.shape[3])))
 
 
 def choose(best: Strongest, num_maps: int) -> list[int]:

@@ -39,7 +39,7 @@ def max_unpool(value: torch.Tensor, switches: torch.Tensor, windows: Windows) ->
     height, width = windows.size
     images = value.new_zeros(*value.shape[:2], height * width)
     images.scatter_add_(2, switches.flatten(2), value.flatten(2))
-    return images.unflatten(2, windows.size)
+    return images.reshape(*value.shape[:2], height, width)
 
 
 def avg_pool(images: torch.Tensor, windows: Windows, counts: torch.Tensor | None = None) -> torch.Tensor:

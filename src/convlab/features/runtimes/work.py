@@ -51,4 +51,4 @@ class Work:
 
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             self.network(self.example(1))
-        return counter.get_total_flops() * self.num_images
+        return int(counter.get_total_flops()) * self.num_images

@@ -116,10 +116,13 @@ def _heights(values: Sequence[Value], distribution: BaseDistribution) -> NDArray
     if isinstance(distribution, CategoricalDistribution):
         places = [distribution.choices.index(value) for value in values]
         return np.array(places) / max(len(distribution.choices) - 1, 1)
+    heights: NDArray[np.float64]
     low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
     if distribution.log:  # type: ignore[attr-defined]
-        return np.log(np.array(values, dtype=float) / low) / math.log(high / low)
-    return (np.array(values, dtype=float) - low) / (high - low)
+        heights = np.log(np.array(values, dtype=float) / low) / math.log(high / low)
+    else:
+        heights = (np.array(values, dtype=float) - low) / (high - low)
+    return heights
 
 
 def _ticks(distribution: BaseDistribution) -> list[tuple[float, str]]:
