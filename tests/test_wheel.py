@@ -69,7 +69,13 @@ def test_what_a_wheel_carries(wheel: zipfile.ZipFile) -> None:
     shipped = [name.removeprefix(folder) for name in names if name.startswith(folder)]
     conf = {path.relative_to(ROOT).as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
     assert {name for name in shipped if name.startswith("conf/")} == conf
-    assert {"data.dvc", "dvc.yaml", "requirements/all.txt", "requirements/install.py"} <= set(shipped)
+    assert {
+        "data.dvc",
+        "dvc.yaml",
+        "pipeline.yaml",
+        "requirements/all.txt",
+        "requirements/install.py",
+    } <= set(shipped)
     assert "convlab/py.typed" in names
     assert "convlab/serving/page.html.jinja" in names
     assert "convlab/cli/template/Makefile" in names
@@ -121,3 +127,25 @@ def test_without_extras_photos_are_predicted(bare: Run, trained: Path, project: 
     heading, row = done.stdout.splitlines()
     assert heading.startswith("path,class_1,probability_1")
     assert row.split(",")[1] in "0123456789"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_project_of_the_wheel_runs_its_pipeline(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """With everything installed, but convlab's repository nowhere: as `make demo` there does."""
+    wheel.extractall(tmp_path / "site")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("CONVLAB_", "MLFLOW_"))}
+    env |= {"PYTHONPATH": str(tmp_path / "site"), "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
+    env |= {"GIT_CONFIG_GLOBAL": os.devnull}
+    project = tmp_path / "mine"
+
+    def run(*command: str, cwd: Path = project) -> str:
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("convlab", "new", "mine", cwd=tmp_path)
+    assert str(tmp_path / "site") in run(sys.executable, "-m", "convlab.base.shipped", "conf")
+    assert "digits (500 test images)" in run("dvc", "repro", "compare@sample")
+    assert "Running stage 'train" not in run("dvc", "repro", "compare@sample")
+    assert (project / "reports" / "sample" / "comparison.html").is_file()

@@ -5,11 +5,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from convlab.base import config
 from convlab.base.errors import ConvlabError
 from convlab.base.project import conf_file, conf_groups
 from convlab.cli.commands import new
+from convlab.runs import pipeline
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def train_yaml(project: Path, text: str) -> None:
 def test_what_a_project_gets(made: Path) -> None:
     assert {path.name for path in made.iterdir()} == {
         *(".convlab", ".dvc", ".dvcignore", ".git", ".gitignore", "Makefile", "README.md"),
-        *("assets", "conf", "data.dvc", "dvc.yaml"),
+        *("assets", "conf", "data.dvc", "dvc.yaml", "pipeline.yaml"),
     }
     assert sorted(str(path.relative_to(made / "conf")) for path in (made / "conf").rglob("*.yaml")) == [
         "experiment/digits_turned.yaml",
@@ -40,6 +42,21 @@ def test_what_a_project_gets(made: Path) -> None:
     status = subprocess.run(["git", "status", "--porcelain", "-uall"], capture_output=True, text=True).stdout
     assert "?? data.dvc" in status
     assert ".convlab" not in status
+
+
+def test_its_pipeline_is_what_its_configuration_says(made: Path) -> None:
+    assert pipeline.write_list() is False
+    listed = yaml.safe_load((made / "pipeline.yaml").read_text())
+    assert list(listed["experiments"]) == ["digits_fully_connected", "digits_lenet5", "patches_linear_head"]
+    stages = yaml.safe_load((made / "dvc.yaml").read_text())["stages"]
+    assert stages["compose"]["always_changed"] is True
+    assert "src/convlab" not in (made / "dvc.yaml").read_text()
+    own = made / "conf" / "experiment" / "digits_turned.yaml"
+    own.write_text(own.read_text().replace("report: null", "report: mine"))
+    assert pipeline.write_list() is True
+    listed = yaml.safe_load((made / "pipeline.yaml").read_text())
+    assert listed["experiments"]["digits_turned"]["report"] == "mine"
+    assert "lenet" not in listed["experiments"]  # of convlab's own only those of the sample
 
 
 def test_its_configuration_is_convlabs_and_what_differs(made: Path) -> None:

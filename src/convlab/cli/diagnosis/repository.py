@@ -20,6 +20,8 @@ def _git(project: Path) -> Finding:
         return warning("git", f"git is not installed: {lost}", "install git")
     commit = _run("git", "rev-parse", "--short", "HEAD", cwd=project)
     if commit.returncode:
+        if _run("git", "rev-parse", "--git-dir", cwd=project).returncode == 0:
+            return warning("git", f"nothing is committed yet: {lost}", "git add . && git commit")
         reason = commit.stderr.strip().splitlines()[0]
         return warning("git", f"{reason}: {lost}", "git init && git add . && git commit")
     changes = _run("git", "status", "--porcelain", "--untracked-files=no", cwd=project).stdout.splitlines()
