@@ -116,12 +116,12 @@ def bare_loop(settings: dict, num_steps: int) -> float:
 
 def ours(settings: dict, folder: Path) -> tuple[float, float]:
     """Seconds of training as the run itself notes them, validation included; and of the whole run."""
-    from convlab.runs import run as runs
+    from convlab.runs.run import Run
     from convlab.training.train import train
 
     start = time.perf_counter()
     train(settings, folder / "run")
-    return runs.read_state(folder / "run")["seconds"], time.perf_counter() - start
+    return Run(folder / "run").state["seconds"], time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from convlab.features.runtimes.check import relative_difference
 from convlab.features.runtimes.choice import RUNTIMES, installed, make_runtime
 from convlab.features.runtimes.pytorch import plain as eager
 from convlab.features.runtimes.work import Work
+from convlab.models import saved
 from convlab.prediction.network_predictor import backbone_of
-from convlab.runs import run as runs
 
 BATCH_SIZE = 32
 
@@ -44,7 +44,7 @@ def main() -> None:
     preprocessing = Preprocessing.from_dict(settings["backbone"]["preprocessing"])
     photos = test_photos(Path(settings["dir"]), Path(settings["data"]["dir"]))[: options.images]
     pixels = torch.stack([preprocessing.pixels(preprocessing.open(photo)) for photo in photos])
-    head = runs.load_model(Path("runs/linear_head/model"))
+    head = saved.load(Path("runs/linear_head/model"))
     figures, vectors = [], {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CONVLAB_STATE"] = folder

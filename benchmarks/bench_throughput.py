@@ -125,12 +125,12 @@ def bare_loop(chosen: dict[str, Any], max_steps: int | None = None) -> float:
     import torch
     from hydra.utils import instantiate
 
-    from convlab.runs import run as runs
+    from convlab.models import saved
 
     data = instantiate(chosen["data"]["module"], _convert_="all")
     loader, validation = data.train_dataloader(), data.val_dataloader()
     steps = min(len(loader), max_steps or math.inf)
-    network = runs.build_model(chosen["model"]).train()
+    network = saved.build(chosen["model"]).train()
     optimizer = instantiate(chosen["optimizer"])(network.parameters())
     schedule = instantiate(chosen["scheduler"]["factory"])(optimizer, total_steps=len(loader))
     seen = 0
@@ -153,12 +153,12 @@ def bare_loop(chosen: dict[str, Any], max_steps: int | None = None) -> float:
 
 def ours(chosen: dict[str, Any], folder: Path) -> float:
     """Images a second of one epoch with its validation, metrics, checkpoints and records."""
-    from convlab.runs import run as runs
+    from convlab.runs.run import Run
     from convlab.training.train import train
 
     run_dir = folder / "run"
     train(chosen, run_dir)
-    return (NUM_IMAGES - NUM_VAL) / runs.read_state(run_dir)["seconds"]
+    return (NUM_IMAGES - NUM_VAL) / Run(run_dir).state["seconds"]
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from convlab.base.project import project_dir
 from convlab.cli.commands import compare
-from convlab.runs import run as runs
+from convlab.runs.run import Run
 from convlab.tracking import store
 
 IMAGES = Path(__file__).parent / "images"
@@ -56,7 +56,7 @@ def newest() -> list[str]:
 
 
 def recorded(name: str) -> str:
-    return str(runs.read_state(runs.run_dir(name))["mlflow"]["run_id"])
+    return str(Run.find(name).state["mlflow"]["run_id"])
 
 
 @contextmanager

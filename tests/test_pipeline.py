@@ -80,7 +80,7 @@ def test_what_decides_no_result_trains_nothing(clone, first):
     edits = {
         "experiment/digits_lenet5.yaml": ("batch_size: 32", "# as before\nbatch_size: 32"),
         "train.yaml": ("evaluate: false", "evaluate: true"),
-        "gate.yaml": ("min_accuracy: 0.8", "min_accuracy: 0.7"),
+        "gate.yaml": ("max_calibration_error: 0.1", "max_calibration_error: 0.2"),
     }
     with edited(clone, edits):
         assert ran(run("dvc", "repro", "compare@sample", cwd=clone)) == {"compose"}

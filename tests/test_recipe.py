@@ -146,6 +146,6 @@ def test_a_longer_training_goes_on_as_if_it_had_never_stopped(project, stop):
         with (run_dir / "history.csv").open() as file:
             histories.append([(row["step"], row["val/loss"]) for row in csv.DictReader(file)])
     once, twice = (model_file.read(project / "runs" / name / "model") for name in ("once", "twice"))
-    assert once["weights"] == twice["weights"]
+    assert once.weights == twice.weights
     assert histories[0] == histories[1]
     assert [step for step, _ in histories[0]] == ["10", "20", "25"]

@@ -7,15 +7,18 @@ import pytest
 from convlab.runs.metrics import COLUMNS, METRICS, RANKING, SHOWN, of_section
 from convlab.runs.report.comparison import Comparison, DataSet, rank
 from convlab.runs.report.page import page
-from convlab.runs.report.results import Run
+from convlab.runs.report.results import row
 from convlab.runs.report.tables import of_data_set
+from convlab.runs.run import Run
 from convlab.tracking.run_page import VIEW
 
 
 def run(name: str, acc: float, **others: float) -> Run:
     test = {"num_images": 10, "acc": acc, "acc_low": acc - 0.1, "acc_high": acc + 0.1, **others}
     whole = {"data": "toys", "model": "Toy", "weights": "raw", "num_parameters": 7, "per_class": {}}
-    return Run(name, Path("nowhere"), {**whole, "test": test, "val": {"acc": acc, "loss": 1 - acc}})
+    found = Run(Path("nowhere"), name)
+    vars(found)["metrics"] = {**whole, "test": test, "val": {"acc": acc, "loss": 1 - acc}}
+    return found
 
 
 @pytest.fixture
@@ -40,8 +43,8 @@ def test_what_ranks_is_what_the_help_of_compare_lists() -> None:
 
 
 def test_a_run_s_row_has_every_metric(data: DataSet) -> None:
-    row = data.ranked[0].row()
-    assert [key for key in row if key in SHOWN] == list(SHOWN)
+    found = row(data.ranked[0])
+    assert [key for key in found if key in SHOWN] == list(SHOWN)
     assert {"test/acc_low", "test/acc_high", *METRICS} == set(SHOWN)
 
 
