@@ -12,6 +12,7 @@ from typing import Any
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from convlab.base.console import console
+from convlab.runs.metrics import of_section
 from convlab.runs.run import Run
 from convlab.tracking import logged_model, run_page
 from convlab.tracking import mlflow_runs as mlflow
@@ -127,8 +128,8 @@ def _describe(run_id: str, run: Run, config: dict[str, Any], metrics: dict[str, 
 
 
 def _flat(metrics: dict[str, Any]) -> dict[str, float]:
-    flat = {f"test/{name}": metrics["test"][name] for name in ("acc", "loss", "ece")}
-    flat |= {
-        f"test_raw/{name}": metrics["test_raw"][name] for name in ("acc", "loss") if "test_raw" in metrics
-    }
+    """The test split's metrics and accuracy by class, by the names that MLflow shows."""
+    flat = {m.key: metrics["test"][m.name] for m in of_section("test") if m.name in metrics["test"]}
+    raw = metrics.get("test_raw", {})
+    flat |= {f"test_raw/{name}": raw[name] for name in ("acc", "loss") if name in raw}
     return flat | {f"test_class/{name}": part["acc"] for name, part in metrics["per_class"].items()}

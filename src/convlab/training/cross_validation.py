@@ -23,11 +23,12 @@ from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
 from convlab.base.project import project_dir
 from convlab.runs import recorder as recorders
+from convlab.runs.metrics import of_section
 from convlab.runs.recorder import Recorder
 from convlab.training import multirun
 
 CONFIDENCE = 0.95
-METRICS = ("acc", "loss", "ece")
+METRICS = tuple(metric.name for metric in of_section("test"))
 
 
 @dataclass(frozen=True)
