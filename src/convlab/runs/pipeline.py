@@ -30,9 +30,11 @@ PACKAGE_CODE = "src/convlab/models"  # in a checkout of convlab; elsewhere its v
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment with a report, and what it composes."""
+    """An experiment that takes part: its report, whether it is drawn, and what it composes."""
 
     name: str
+    report: str
+    is_shown: bool
     settings: dict[str, Any]
 
     @property
@@ -58,12 +60,6 @@ class Experiment:
         default = PACKAGE_CODE if (project_dir() / PACKAGE_CODE).is_dir() else f"{CONFIGS}/convlab.yaml"
         return own_code.place(self.settings) or default
 
-    @property
-    def is_shown(self) -> bool:
-        """Whether the stage `visualize` draws it: as it says, or else where there are layers to look into."""
-        chosen = self.settings.get("visualize")
-        return bool(chosen) if chosen is not None else False
-
 
 def experiments(more: Iterable[str] = ()) -> list[Experiment]:
     """Those that take part, in alphabetical order.
@@ -74,15 +70,16 @@ def experiments(more: Iterable[str] = ()) -> list[Experiment]:
     reports = {*(found().get("reports") or {}), *more}
     taking_part = []
     for name, file in conf_groups().get("experiment", {}).items():
-        settings = config.plain(config.compose("train", [f"experiment={name}"]))
-        report, own = settings.get("report"), file.is_relative_to(project_dir())
-        if not report or not (own or report in reports):
+        said = yaml.safe_load(file.read_text()) or {}  # by itself: what it builds upon does not speak for it
+        report = said.get("report")
+        if not report or not (file.is_relative_to(project_dir()) or report in reports):
             continue
         if not re.fullmatch(r"\w[\w.-]*", str(report)):
             raise ConvlabError(f"{file}: report={report}: expected a name of letters, digits, - _ and dots.")
+        settings = config.plain(config.compose("train", [f"experiment={name}"]))
         if settings["name"] != name:
             raise ConvlabError(f"{file}: name={settings['name']}: with a report, it must be {name}.")
-        taking_part.append(Experiment(name, settings))
+        taking_part.append(Experiment(name, str(report), bool(said.get("visualize")), settings))
     return taking_part
 
 
@@ -106,7 +103,7 @@ def listed(taking_part: list[Experiment]) -> dict[str, Any]:
             "input": str(each.data["module"]["dir"]),
             "weights": str(weights) if weights and not each.reads_vectors else NOTHING,
             "code": each.code,
-            "report": str(each.settings["report"]),
+            "report": each.report,
         }
     _check_vectors(taking_part)
     reports: dict[str, list[str]] = {}
@@ -128,7 +125,7 @@ def write_list(more: Iterable[str] = ()) -> bool:
     more: reports of convlab's own experiments that a project takes over.
     """
     taking_part = experiments(more)
-    if absent := set(more) - {str(each.settings["report"]) for each in taking_part}:
+    if absent := set(more) - {each.report for each in taking_part}:
         raise ConvlabError(f"no experiment takes part in a report '{min(absent)}'.")
     content = listed(taking_part)
     text = (HEADER + yaml.safe_dump(content, sort_keys=False)).encode()

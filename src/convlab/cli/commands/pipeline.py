@@ -3,7 +3,8 @@
 usage: convlab pipeline [REPORT...]
 
 Writes pipeline.yaml, which dvc.yaml reads, from conf/experiment/: each file with `report: NAME` is trained,
-evaluated and compared in reports/NAME/; with `visualize: true` it is drawn, too. What must be fetched and
+evaluated and compared in reports/NAME/; with `visualize: true` it is drawn, too. A file speaks for itself
+only: an experiment that builds upon another names its own report. What must be fetched and
 which photos become vectors follows from what the experiment composes. Run it after adding, renaming or
 removing an experiment; changed settings need nothing, `dvc repro` sees them. Outside of convlab's repository
 only the project's own experiments take part, and those of convlab's whose REPORT is named once: full is
