@@ -85,9 +85,9 @@ def test_a_section_does_what_it_says(project, section, monkeypatch, capfd):
             said.append(in_process(project, fence["text"], monkeypatch, capfd))
     expected = {
         "A hyperparameter": "epoch   1 of 1",
-        "An architecture": "Running stage 'train@tiny'",
+        "An architecture": "Trained tiny",
         "A metric": "top 2 %",
-        "A data set": "birds (",
+        "A data set": "Running stage 'train@birds'",
         "A stage": "Running stage 'count'",
         "A tracker": "noted: ",
     }

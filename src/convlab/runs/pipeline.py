@@ -64,15 +64,16 @@ class Experiment:
 def experiments(more: Iterable[str] = ()) -> list[Experiment]:
     """Those that take part, in alphabetical order.
 
-    That is each experiment of the project's own conf/ with a report, and of convlab's those whose report
-    pipeline.yaml lists already, or `more` names. In convlab's repository all are the project's own.
+    That is each experiment of the project's own conf/ with a report, and of convlab's those that
+    pipeline.yaml lists already, or whose report `more` names. In its repository all are the project's own.
     """
-    reports = {*(found().get("reports") or {}), *more}
+    kept = found().get("experiments") or {}
     taking_part = []
     for name, file in conf_groups().get("experiment", {}).items():
         said = yaml.safe_load(file.read_text()) or {}  # by itself: what it builds upon does not speak for it
         report = said.get("report")
-        if not report or not (file.is_relative_to(project_dir()) or report in reports):
+        own = file.is_relative_to(project_dir())
+        if not report or not (own or name in kept or report in more):
             continue
         if not re.fullmatch(r"\w[\w.-]*", str(report)):
             raise ConvlabError(f"{file}: report={report}: expected a name of letters, digits, - _ and dots.")
