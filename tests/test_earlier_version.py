@@ -119,7 +119,7 @@ def test_an_interrupted_training_goes_on(earlier: Path, capsys: pytest.CaptureFi
     run = earlier / "runs" / "interrupted"
     words = shlex.split(json.loads((run / "run.json").read_text())["command"])
     command(*words[1:], "resume=latest")
-    assert re.search(r"Going on with interrupted from step \d+", capsys.readouterr().out)
+    assert re.search(r"Resuming interrupted from step \d+", capsys.readouterr().out)
     history = np.genfromtxt(run / "history.csv", delimiter=",", names=True)
     assert history["epoch"].tolist() == [1, 2]
     assert {path.stem for path in (run / "model").glob("*.safetensors")} == {"raw", "averaged"}

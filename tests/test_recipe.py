@@ -96,7 +96,7 @@ def test_a_hundred_steps_are_those_of_a_plain_loop(project, digits, capsys):
     train(compose(*common, "trainer.max_steps=45"), run_dir)
     train(compose(*common, f"trainer.max_steps={STEPS}", "resume=latest"), run_dir)
     printed = capsys.readouterr().out
-    assert "Going on with recipe from step 45" in printed
+    assert "Resuming recipe from step 45" in printed
 
     losses, rates, weights, average = plain_loop(*digits, seed=3)
     for kind, expected in (("raw", weights), ("averaged", average)):

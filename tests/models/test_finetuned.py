@@ -85,7 +85,7 @@ class TestBlocks:
             def forward(self, maps):
                 return self.left(maps) + self.right(maps)
 
-        with pytest.raises(ConvlabError, match="Forked is no chain of blocks"):
+        with pytest.raises(ConvlabError, match="Forked is not a chain of blocks"):
             parts_in_order(Forked())
         with pytest.raises(ConvlabError, match="cannot be taken apart"), torch.device("meta"):
             Finetuned("test_vit", 2)

@@ -106,7 +106,7 @@ def test_table_convolution_reads_what_the_table_says():
 
 @pytest.mark.parametrize("reads", [(), (0, 0), (1, 3), (-1,)])
 def test_a_table_that_cannot_be_is_refused(reads):
-    with pytest.raises(ConvlabError, match=r"is no selection of the maps 0 to 2"):
+    with pytest.raises(ConvlabError, match=r"is not a selection of the maps 0 to 2"):
         TableConv2d(3, ((0,), reads), kernel_size=5)
 
 

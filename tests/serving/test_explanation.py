@@ -84,4 +84,4 @@ def test_grad_cam_leaves_out_maps_of_one_pixel():
     predictor = of_chain(*layers)
     _, _, pictures = explain(predictor, digit(), 2)
     assert [picture.title for picture in pictures] == ["The network's input", "Grad-CAM"]
-    assert pictures[1].caption == "Warm: where the maps of 0 speak for 2."
+    assert pictures[1].caption == "Warm: where the maps of 0 raised the score of 2."

@@ -78,7 +78,7 @@ def test_channels_last_changes_where_values_lie_and_little_else(project):
         train(config.plain(config.compose("train", words)), project / "runs" / channels_last)
         states.append(saved.load(project / "runs" / channels_last / "model").state_dict())
     for name, values in states[0].items():
-        assert torch.allclose(states[1][name], values, atol=1e-3), name  # sums in another order
+        assert torch.allclose(states[1][name], values, atol=1e-3), name  # sums in a different order
     assert not all(torch.equal(states[1][name], values) for name, values in states[0].items())
 
 
@@ -142,7 +142,7 @@ def test_killed_and_resumed_is_as_if_undisturbed(convlab, project, every_n_steps
     state = Run(project / "runs" / "killed").state
     assert state["status"] == "running"
     again = convlab("train", *common, "name=killed")
-    assert "Going on with killed from step" in again.stdout
+    assert "Resuming killed from step" in again.stdout
     assert weights(project / "runs" / "killed") == weights(project / "runs" / "undisturbed")
     epochs = [line.split(",")[0] for line in (project / "runs/killed/history.csv").read_text().splitlines()]
     assert epochs == ["epoch", "1", "2", "3"]
@@ -161,14 +161,14 @@ def test_auto_starts_anew_when_anything_changed(settings, project, capsys):
     assert "Going on" not in capsys.readouterr().out
     interrupt(run_dir)
     train(settings("optimizer.lr=0.01"), run_dir)
-    assert "Going on with one" in capsys.readouterr().out
+    assert "Resuming one" in capsys.readouterr().out
 
 
 def test_latest_goes_on_with_more_epochs(settings, project, capsys):
     run_dir = project / "runs" / "one"
     train(settings("scheduler=constant"), run_dir)
     train(settings("scheduler=constant", "trainer.max_epochs=3", "resume=latest"), run_dir)
-    assert "Going on with one from step 64" in capsys.readouterr().out  # 2 epochs of 1000/32 batches
+    assert "Resuming one from step 64" in capsys.readouterr().out  # 2 epochs of 1000/32 batches
     assert len((run_dir / "history.csv").read_text().splitlines()) == 1 + 3
 
 

@@ -85,7 +85,7 @@ def _run(verb: str, rest: list[str]) -> int:
         print(f"convlab {verb} needs {remedy}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\nconvlab {verb}: stopped. The same command again goes on from here.", file=sys.stderr)
+        print(f"\nconvlab {verb}: stopped. The same command resumes from here.", file=sys.stderr)
         return 130
 
 

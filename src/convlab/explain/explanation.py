@@ -59,7 +59,7 @@ def explain(
     if any(isinstance(each, nn.Conv2d) for each in network.modules()):
         maps = _maps(network, inputs)
         heat = grad_cam(network, inputs, targets, maps)[0, 0].numpy()
-        caption = f"Warm: where the maps of {maps} speak for {name}."
+        caption = f"Warm: where the maps of {maps} raised the score of {name}."
         pictures.append(Picture("Grad-CAM", caption, _warmed(seen, heat)))
         if not layer and _is_rectified(network):
             guided = guided_grad_cam(network, inputs, targets, maps)[0].numpy()

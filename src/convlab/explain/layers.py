@@ -23,7 +23,7 @@ def check_network(network: nn.Module) -> nn.Sequential:
             "whole image. Choose a convolutional network, such as experiment=lenet."
         )
     if not isinstance(network, nn.Sequential):
-        raise ConvlabError(f"{name} is no chain of layers (nn.Sequential): there is not one way back.")
+        raise ConvlabError(f"{name} is not a chain of layers (nn.Sequential): there is no single way back.")
     return network
 
 

@@ -64,7 +64,7 @@ class Shards:
         if self._digest(data) != path.stem:
             path.unlink()
             raise DamagedShard(
-                f"{path} was damaged while in use, and is deleted. Run it again: it will be computed anew."
+                f"{path} was damaged while in use, and is deleted. Run it again: it will be computed again."
             )
         return safetensors.numpy.load(data)
 

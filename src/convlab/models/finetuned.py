@@ -146,7 +146,7 @@ def parts_in_order(network: nn.Module) -> list[str]:
     for before, node in zip((first, *parts), (*parts, last), strict=True):
         if node.all_input_nodes != [before] or (node is not last and node.op != "call_module"):
             raise ConvlabError(
-                f"{kind} is no chain of blocks ({node.format_node()}): it can't be frozen up to one."
+                f"{kind} is not a chain of blocks ({node.format_node()}): it can't be frozen up to one."
             )
     return [str(part.target) for part in parts]
 

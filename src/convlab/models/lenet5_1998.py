@@ -46,7 +46,7 @@ class TableConv2d(nn.Module):
         super().__init__()
         for reads in table:
             if not reads or len(set(reads)) < len(reads) or not set(reads) <= set(range(in_maps)):
-                raise ConvlabError(f"table: {reads} is no selection of the maps 0 to {in_maps - 1}.")
+                raise ConvlabError(f"table: {reads} is not a selection of the maps 0 to {in_maps - 1}.")
         self.in_maps, self.table, self.kernel_size = in_maps, table, kernel_size
         places = [number * in_maps + read for number, reads in enumerate(table) for read in reads]
         self.register_buffer("_places", torch.tensor(places), persistent=False)

@@ -105,5 +105,5 @@ def _place(name: str) -> tuple[int, int, bool]:
     """Where a tensor of timm or torchvision belongs: part, number of the layer in it, weight before bias."""
     part, *_, layer, kind = name.split(".")
     if part not in PARTS:
-        raise ConvlabError(f"{name} is no tensor of timm's or torchvision's vgg16.")
+        raise ConvlabError(f"{name} is not a tensor of timm's or torchvision's vgg16.")
     return PARTS.index(part), int(layer.removeprefix("fc") or 0), kind == "bias"

@@ -44,7 +44,7 @@ class Explanation(BaseModel):
                 "pictures": [
                     {
                         "title": "Grad-CAM",
-                        "caption": "Warm: where the maps of backbone.Mixed_7c speak for roses.",
+                        "caption": "Warm: where the maps of backbone.Mixed_7c raised the score of roses.",
                         "image": "data:image/png;base64,iVBORw0KGgo...",
                     }
                 ],

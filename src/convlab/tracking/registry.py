@@ -97,7 +97,7 @@ def download(uri: str, folder: Path) -> Path:
         flavor = Model.load(found).flavors.get("python_function", {})
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = textwrap.shorten(str(error) or type(error).__name__, 200).rstrip(".")
-        raise ConvlabError(f"--model {uri}: not to be had from MLflow at {where}: {reason}.") from error
+        raise ConvlabError(f"--model {uri}: could not be loaded from MLflow at {where}: {reason}.") from error
     if flavor.get("loader_module") != LOADER:
         raise ConvlabError(f"--model {uri}: no model that `convlab promote` registered.")
     return Path(found) / str(flavor["data"])

@@ -15,14 +15,12 @@ def to_resume(config: dict[str, Any], run: Run, lineage: dict[str, Any]) -> Path
     """`last.ckpt` if training should resume from it, by `config["resume"]`."""
     last, state, choice = run.directory / "checkpoints" / "last.ckpt", run.state, config["resume"]
     if choice == "latest" and not last.is_file():
-        raise ConvlabError(
-            f"resume=latest: there is no {last} to resume from. Leave resume out to start anew."
-        )
+        raise ConvlabError(f"resume=latest: there is no {last} to resume from. Leave resume out to restart.")
     same = state.get("lineage") == lineage and state.get("status") in ("running", "failed")
     if choice == "never" or not last.is_file() or (choice == "auto" and not same):
         return None
     step = torch.load(last, weights_only=True, map_location="cpu")["global_step"]
-    console.print(f"Going on with {run.name} from step {step:,} ({last}).", markup=False)
+    console.print(f"Resuming {run.name} from step {step:,} ({last}).", markup=False)
     return last
 
 

@@ -72,7 +72,7 @@ class Classifier(pl.LightningModule):
         if planned is not None and planned != self._num_steps():
             raise ConvlabError(
                 f"the checkpoint's schedule ends after {planned:,} steps, this training takes "
-                f"{self._num_steps():,}. Train anew with resume=never, or go on with the old "
+                f"{self._num_steps():,}. Restart with resume=never, or resume with the old "
                 "trainer.max_epochs; scheduler=constant can be prolonged at will."
             )
 

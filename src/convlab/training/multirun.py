@@ -66,7 +66,7 @@ def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None],
         if not isinstance(error, ConvlabError):
             traceback.print_exc()
         Run(directory).update_state(status="failed", error=f"{type(error).__name__}: {error}")
-        warn(f"job {directory.name} failed; the others go on.")
+        warn(f"job {directory.name} failed; the others continue.")
 
 
 def finished(directory: Path, settings: dict[str, Any]) -> bool:

@@ -233,7 +233,7 @@ def test_the_database_of_the_installed_mlflow(database: Path) -> None:
     assert "tables of a newer MLflow (ffffffffffff), installed is 3.17.2" in found.text
     execute(database, "DROP TABLE alembic_version")
     [found] = tracking_database.look()
-    assert found.text == f"{database} is no database of MLflow's"
+    assert found.text == f"{database} is not an MLflow database"
 
 
 def test_a_damaged_database(database: Path) -> None:

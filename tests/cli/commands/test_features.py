@@ -400,7 +400,7 @@ def test_orientation_is_respected(project, photos, run):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data=digits"], "data=digits is no photo folder"),
+        (["data=digits"], "data=digits is not a photo folder"),
         (["backbone=none"], "backbone=none is no network"),
         (["data.dir=absent"], "no photo folder"),
         (["backbone=inception_v3"], "convlab fetch inception_v3"),

@@ -68,8 +68,8 @@ def test_mcnemar_by_hand(project):
     assert found.p_value == pytest.approx(22 / 1024, rel=1e-12)
     assert found.significant
     assert found.sentence == (
-        "a and b differ significantly: of the 10 test images that just one of them gets right, "
-        "a has 9 and b 1 (McNemar's exact test, p = 0.021)."
+        "a and b differ significantly: they disagree on 10 test images: a is right on 9, b on 1 "
+        "(McNemar's exact test, p = 0.021)."
     )
 
 

@@ -15,19 +15,19 @@ the folds with its 95 % interval.
 
 How to read the table:
   accuracy        share of the test images classified right, in per cent, by the weights that predict
-  95 % interval   where the accuracy on endlessly many such images would probably be (Wilson). Intervals
+  95 % interval   where the accuracy on an unlimited supply of similar images would be (Wilson). Intervals
                   of two runs that overlap do not mean that the runs are equal: the test below the table
                   is sharper, because it looks at the same images for both (McNemar's exact test)
   loss            mean cross-entropy on the test images
   ece             calibration error in per cent: by how much confidence and accuracy differ
   raw             accuracy of the weights before averaging, where training kept a moving average
-  minutes         training, validation included (on the terminal alone: equal runs differ in it)
+  minutes         training, validation included (on the terminal only: equal runs differ in it)
   1 2 ...         small numbers after a name: a substitute took the place of the published data or weights
 
 comparison.html is one self-contained page (no network, light and dark, prints well): ranking, learning
 curves, confusion matrices, accuracy by class, worst mistakes, settings, lineage, commands. The files
 depend on the runs' config.yaml, history.csv, metrics.json, predictions.npz and mistakes.png, and on the
-names of the experiments in conf/, alone: equal runs make equal files. Facts that change without the
+names of the experiments in conf/, and on nothing else: equal runs make equal files. Facts that change without the
 result (run.json: the date, the git commit) are left to MLflow; the report identifies a run by the hashes
 of its configuration, data and weights.
 

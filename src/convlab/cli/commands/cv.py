@@ -7,7 +7,7 @@ fold is measured once by a network that never saw it: trained as the experiment 
 outside the fold, its epoch chosen on the validation images outside it. The test images are not read.
 
 sweeps/<name>/ (<experiment>_cv unless name=... says otherwise) receives a run directory for each fold and
-seed, and cv.json. In MLflow they are children of one run. The same command goes on where it was stopped,
+seed, and cv.json. In MLflow they are children of one run. The same command resumes where it stopped,
 and with more seeds adds what is missing. `convlab compare` shows the directory beside runs.
 
 The interval is that of the corrected resampled t statistic (Nadeau and Bengio 2003), for the training sets
@@ -39,7 +39,7 @@ from convlab.cli.words import whole_number
 def run(args: list[str]) -> int:
     """Cross-validate, and print the table."""
     for flag in (word for word in args if word.startswith("-")):
-        raise ConvlabError(f"'{flag}' is no option of cv. `convlab cv --help` explains what is.")
+        raise ConvlabError(f"'{flag}' is not an option of cv. `convlab cv --help` explains what is.")
     own, words = overriding.own_words(args, ("folds", "seeds"))
     folds = whole_number("folds", own.get("folds", "5"), 2)
     seeds = [whole_number("seeds", word, 0) for word in own.get("seeds", "1").split(",")]

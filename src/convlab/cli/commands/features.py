@@ -8,7 +8,7 @@ A backbone (a network trained on a million other photos) describes each photo by
 classifiers are then trained on the vectors in seconds. Computing the vectors is the slow part, so
 each is computed once: they are cached by the content of the photo's file, the backbone's weights
 and the preprocessing. Run it again whenever photos come or change: only what is new is computed.
-It can be stopped at any moment; the same command goes on from there. Files whose inode, size and
+It can be stopped at any moment; the same command resumes. Files whose inode, size and
 time stamps show that nothing can have changed are not read again; reread=true reads every one.
 
 Photos are expected as <data.dir>/<class>/<photo>.jpg (or png, bmp, gif, webp, tiff), two classes at
@@ -18,7 +18,7 @@ photos moves no other. A photo that can't be read is reported and skipped.
 backbone.runtime says what computes: auto, torch, compile, onnxruntime or openvino. The vectors are the same.
 
 writes features/<data>/<backbone>/
-  vectors.npy      float32 n d, one row a photo
+  vectors.npy      float32 n d, one row per photo
   index.csv        content hash, path, class, label and split of each row
   unreadable.csv   the photos that were skipped, and why
   meta.json        classes, counts, preprocessing, the backbone and its weights' hash
@@ -59,9 +59,11 @@ def run(args: list[str]) -> int:
     """Features of one photo folder by one backbone; returns the exit status."""
     config = _composed(args)
     if "split" not in config.data:
-        raise ConvlabError(f"data={config.data.name} is no photo folder: its configuration has no `split`.")
+        raise ConvlabError(
+            f"data={config.data.name} is not a photo folder: its configuration has no `split`."
+        )
     if "architecture" not in config.backbone:
-        raise ConvlabError(f"backbone={config.backbone.name} is no network: it has no `architecture`.")
+        raise ConvlabError(f"backbone={config.backbone.name} is not a network: it has no `architecture`.")
     check_shares(config.data.split.val, config.data.split.test)
     preprocessing = Preprocessing.from_dict(_plain(config.backbone.preprocessing))
     backbone = _backbone(config.backbone)
@@ -106,7 +108,7 @@ def _composed(args: list[str]) -> DictConfig:
         given = compose("train", [f"experiment={own['experiment']}", *(set(words) - set(kept))])
         words = kept
     if not given.data.get("split"):
-        raise ConvlabError(f"{args[0]}: its data, {given.data.name}, is no photo folder.")
+        raise ConvlabError(f"{args[0]}: its data, {given.data.name}, is not a photo folder.")
     config = compose("features", words)
     with open_dict(config):
         config.data, config.backbone = given.data, given.backbone

@@ -13,7 +13,7 @@ size and checksum. Archives are unpacked and their content is checked. Only when
 folder appear, with a provenance.json that says where each file came from and what it hashes to. A
 folder that is already there and intact is left alone; one that has been damaged is fetched again.
 
-Stopped or cut off? The same command goes on where it was. What has arrived waits in
+Stopped or cut off? The same command resumes. What has arrived waits in
 .convlab/downloads/, which may be deleted at any time.
 
 On a machine without access to these URLs, let CONVLAB_MIRROR name a mirror: a folder, or an http(s)

@@ -7,7 +7,7 @@ the NAMEs given, and checks them as `convlab fetch` does. DIR then holds them as
 manifest.json that lists each file's sha256, size and origin. Carry DIR over as a folder, or serve it
 with any web server, and let CONVLAB_MIRROR name it there.
 
-The same command again goes on after an interruption, and keeps every file that is already there and
+The same command resumes after an interruption, and keeps every file that is already there and
 right. If CONVLAB_MIRROR is set, that mirror is copied from first, and files that it marks as substitutes
 stay marked; without it, substitutes in DIR are replaced by the published files.
 

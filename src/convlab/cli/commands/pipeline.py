@@ -32,7 +32,7 @@ from convlab.base.errors import ConvlabError
 def run(args: list[str]) -> int:
     """Write the list; returns the exit status."""
     if flags := [word for word in args if not word.isidentifier()]:
-        raise ConvlabError(f"'{flags[0]}' is no report's name (`convlab pipeline --help`).")
+        raise ConvlabError(f"'{flags[0]}' is not a report's name (`convlab pipeline --help`).")
     from convlab.runs import pipeline
 
     changed = pipeline.write_list(args)

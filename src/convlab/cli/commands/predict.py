@@ -10,7 +10,7 @@ or https address, up to 50 MB; or - for the bytes of one photo on standard input
                  champion's is, moved anywhere; what `convlab export` wrote (onnx, safetensors);
                  models:/<name>@<alias> or models:/<name>/<version> of MLflow's registry; or a backbone
                  of conf/backbone/ with its 1,000 ImageNet classes. inception_v3 unless given.
-  --top K        so many classes a photo, the most probable first; 5 unless given
+  --top K        number of classes per photo, the most probable first (default 5)
   --json         for programs: one list, with path and classes of each photo
   --csv          for spreadsheets: a line a photo, path,class_1,probability_1,class_2,...
   --sheet FILE   also one HTML page with a thumbnail of each photo and its classes

@@ -7,7 +7,7 @@ highest test accuracy; where runs are on several data sets, --data says on which
 
 The gate is conf/gate.yaml, with bounds of its own for each data set:
   min_accuracy            on the test split
-  max_calibration_error   by how much confidence and accuracy differ there (15 bins), less what chance alone
+  max_calibration_error   by how much confidence and accuracy differ there (15 bins), less what chance
                           gives on so few images
   max_latency_ms          median of one photo from its file to its class, measured now, on this machine
   alpha                   refused if it is worse than the champion on the same test images, and McNemar's

@@ -138,7 +138,7 @@ def _backbone(config: DictConfig, shape: Shape | None) -> Network:
     settings: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
     if "architecture" not in settings:
         raise ConvlabError(
-            f"backbone={settings['name']} is no network: its configuration has no architecture."
+            f"backbone={settings['name']} is not a network: its configuration has no architecture."
         )
     backbone = Backbone(settings["name"], settings["architecture"], options=settings.get("options") or {})
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Search for good settings: trials are trained, hopeless ones stopped, the study is kept.
+"""Search for good settings: trials are trained, unpromising ones pruned, the study is kept.
 
 usage: convlab sweep experiment=NAME [workers=N] [storage=URL] [key=value ...]
 
@@ -6,9 +6,9 @@ The experiment's section `search.space` says what is varied; conf/search/ has th
 by what they are judged (validation images; the test images take no part) and when one is stopped early.
 Optuna draws the values: the first trials at random, later ones where the good ones were.
 
-The study is a database that outlives the command: the same command goes on until there are
+The study is a database that outlives the command: the same command continues until there are
 search.num_trials trials, trained to the end or pruned. Ctrl-C or a kill loses nothing: a trial that was
-interrupted is put back and goes on from its last checkpoint. Several workers take part in one study, and so
+interrupted is put back and resumes from its last checkpoint. Several workers take part in one study, and so
 does the same command in another shell. `convlab train -m` runs every combination instead.
 
 sweeps/<name>/ receives a run directory for each trial, study.db, study.json and report.html: parameter
@@ -17,7 +17,7 @@ importances, parallel coordinates, the search's course. In MLflow the trials are
 often used:
   experiment=   an experiment with a search section, for instance lenet_sweep
   search=       how trials are pruned (below)
-  search.num_trials=40        more trials; a finished study goes on
+  search.num_trials=40        more trials; a finished study continues
   search.space.optimizer.lr.high=1     another range
   '+search.space.model.drop={low: 0, high: 0.7}'     one more parameter
   workers=2                   processes on this machine, which share its cores
@@ -39,7 +39,7 @@ from convlab.cli.words import whole_number
 def run(args: list[str]) -> int:
     """Search; returns 1 if a trial failed."""
     for flag in (word for word in args if word.startswith("-")):
-        raise ConvlabError(f"'{flag}' is no option of sweep. `convlab train {flag}` is Hydra's own.")
+        raise ConvlabError(f"'{flag}' is not an option of sweep. `convlab train {flag}` is Hydra's own.")
     own, words = overriding.own_words(args, ("workers", "storage"))
     workers = whole_number("workers", own.get("workers", "1"), 1)
     from convlab.training.search import outcome, page, plan, processes, study

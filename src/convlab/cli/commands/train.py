@@ -7,7 +7,7 @@ A run is composed by Hydra: an experiment is a named set of differences over con
 value can be overridden on the command line. `convlab train --cfg job` prints the composed configuration.
 The run's directory, runs/<experiment>/ (name=... chooses another), receives the configuration, the
 trained model, checkpoints, the history and curves; the run is logged to MLflow. An interrupted run
-goes on where it stopped when the same command is given again.
+resumes where it stopped when you run the same command again.
 
 A sweep writes sweeps/<date>/, measures each job on the test split, groups the jobs under one parent run
 in MLflow and ends with a table. A failed job does not stop the others.
@@ -19,8 +19,8 @@ often used:
   callbacks=early_stopping  callbacks.early_stopping.patience=5      end when nothing improves
   trainer.max_epochs=3  batch_size=64  optimizer.lr=0.02  seed=2      change one number
   averaging.decay=0.99      also keep a moving average of the weights
-  resume=latest             go on from the last checkpoint though settings changed (more epochs, say)
-  resume=never              start anew
+  resume=latest             resume from the last checkpoint although settings changed (more epochs, say)
+  resume=never              restart
   evaluate=true             measure the test split when training ends
   sweep.resume=true         with -m: run only what the last sweep with the same overrides left undone
 

@@ -20,9 +20,9 @@ belongs to the network is read from the run; these settings, of conf/visualize.y
                         back (convolution, ReLU, pooling and dropout have one)
   maps=16               of more maps, those with the strongest activations; or maps=[0,5,12], or maps=all
   split=val             where the images come from: train, val or test
-  num_images=1000       look at so many images only
+  num_images=1000       look at this many images only
   image=0               whose activations are drawn
-  occlusion.images=6    the first image of so many classes; or a list of indices; 0: no occlusion
+  occlusion.images=6    number of classes to take an image of; or a list of indices; 0: none
   occlusion.size=7  occlusion.stride=2      the square's side and step in pixels
 
 A network on a backbone (experiment=linear_head) has no chain of layers to go back through. Of it,

@@ -57,7 +57,7 @@ def _file(url: "URL") -> Finding:
             connection.close()
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
-            return problem("database", f"{path} is no database of MLflow's", _elsewhere(path))
+            return problem("database", f"{path} is not an MLflow database", _elsewhere(path))
         return problem("database", f"{path}: {error}", "end what holds it, or make it readable")
     except sqlite3.Error as error:
         return problem("database", f"{path}: {error}", _elsewhere(path))

@@ -40,7 +40,7 @@ class Checked:
             fault = f"gives vectors that are {difference:.2g} of their length off, more than {TOLERANCE:g}"
         warn(
             f"runtime {self._chosen.name} {fault}. PyTorch on the CPU computes instead. (To export the "
-            "backbone anew, delete runtimes/ in the state directory.)"
+            "backbone again, delete runtimes/ in the state directory.)"
         )
         return True
 

@@ -106,6 +106,6 @@ def _read(folder: Path) -> dict[str, Any]:
     result = json.loads(path.read_text())
     if absent := [key for key in (*NUMBERS, "jobs") if key not in result]:
         raise ConvlabError(
-            f"{path} lacks {', '.join(absent)}: it is not finished. The same `convlab cv` goes on."
+            f"{path} lacks {', '.join(absent)}: it is not finished. The same `convlab cv` resumes it."
         )
     return dict(result)

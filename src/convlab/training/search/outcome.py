@@ -112,7 +112,7 @@ def show(outcome: Outcome) -> None:
     if outcome.best:
         train, evaluate = outcome.commands()
         console.print(f"Train the best again:              {train}", markup=False)
-        console.print(f"Test accuracy, of this one alone:  {evaluate}", markup=False)
+        console.print(f"Test accuracy of this trial only:  {evaluate}", markup=False)
     console.print(
         f"Report:                            {outcome.plan.directory / 'report.html'}", markup=False
     )

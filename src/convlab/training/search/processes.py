@@ -49,7 +49,7 @@ def run(plan: Plan, parent_id: str | None, workers: int = 1) -> None:
         raise
     if failed := [process for process in processes if process.exitcode]:
         raise ConvlabError(
-            f"{len(failed)} of {workers} workers ended early (see above). The same command goes on."
+            f"{len(failed)} of {workers} workers ended early (see above). The same command resumes."
         )
 
 

@@ -19,7 +19,7 @@ from convlab.training.search.study import origin, put_back
 
 
 class Reports(Callback):
-    """Report the metric of each validation to the trial, and end the training when it is hopeless.
+    """Report the metric of each validation to the trial, and end the training when it is unpromising.
 
     The training ends as by early stopping: its directory is complete. After the last epoch there is nothing
     left to save. `pruned` says whether it was ended.
