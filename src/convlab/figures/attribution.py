@@ -12,9 +12,9 @@ from convlab.figures.tiles import Array, colours
 
 HEADINGS = ("photo", "Grad-CAM", "guided Grad-CAM", "integrated gradients")
 NOTE = (
-    "What is explained is the class the network chose. Grad-CAM: where the last maps raised its score. Guided "
-    "Grad-CAM: the\npixels' part in that; grey is none. Integrated gradients: each pixel's share in the "
-    "class's score; black is none."
+    "What is explained is the class the network chose. Grad-CAM: where the last maps raised its score. "
+    "Guided Grad-CAM: the\npixels' part in that; grey is none. Integrated gradients: each pixel's share in "
+    "the class's score; black is none."
 )
 CLIPPED = 99.5  # percentile that is shown at full strength: single pixels would leave the others invisible
 

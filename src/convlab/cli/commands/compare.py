@@ -27,9 +27,9 @@ How to read the table:
 comparison.html is one self-contained page (no network, light and dark, prints well): ranking, learning
 curves, confusion matrices, accuracy by class, worst mistakes, settings, lineage, commands. The files
 depend on the runs' config.yaml, history.csv, metrics.json, predictions.npz and mistakes.png, and on the
-names of the experiments in conf/, and on nothing else: equal runs make equal files. Facts that change without the
-result (run.json: the date, the git commit) are left to MLflow; the report identifies a run by the hashes
-of its configuration, data and weights.
+names of the experiments in conf/, and on nothing else: equal runs make equal files. Facts that change
+without the result (run.json: the date, the git commit) are left to MLflow; the report identifies a run
+by the hashes of its configuration, data and weights.
 
 examples:
   convlab compare

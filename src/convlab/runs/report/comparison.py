@@ -110,8 +110,8 @@ def verdict(ranked: list[Run]) -> Verdict | None:
     p_value = min(1.0, 2 * float(bdtr(min(only_best, only_second), discordant, 0.5)))
     differ = p_value < SIGNIFICANCE
     sentence = (
-        f"{pair} {'differ' if differ else 'do not differ'} significantly: they disagree on "
-        f"{discordant:,} test images: {best.name} is right on {only_best:,}, {second.name} on {only_second:,} "
+        f"{pair} {'differ' if differ else 'do not differ'} significantly: they disagree on {discordant:,} "
+        f"test images: {best.name} is right on {only_best:,}, {second.name} on {only_second:,} "
         f"(McNemar's exact test, {p_text(p_value)})."
     )
     return Verdict(best.name, second.name, sentence, only_best, only_second, p_value, differ)
