@@ -2,7 +2,7 @@
 
 usage: .venv/bin/python benchmarks/report.py
 
-What stands between the page's two markers is written anew; the words around it are kept.
+Rewrites what is between the page's two markers; the words around it are kept.
 """
 
 import json
@@ -29,7 +29,7 @@ def main() -> None:
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     usual = Counter(map(machine, results.values())).most_common(1)[0][0]
-    parts = [f"Measured on {usual}, but for what names another machine.\n"]
+    parts = [f"Measured on {usual}, unless a section names another machine.\n"]
     parts += [section(program, result, usual) for program, result in results.items()]
     for program, draw in PLOTS.items():
         if program in results:
