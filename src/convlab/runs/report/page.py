@@ -1,7 +1,7 @@
 """A comparison as one self-contained HTML page; `page.html.jinja` is its text.
 
 Figures are matplotlib's, as SVG in the page itself: their two greys become the page's, so that they suit
-its light and its dark face. Everything else in the page is escaped by Jinja2.
+its light and dark mode. Everything else in the page is escaped by Jinja2.
 """
 
 import base64

@@ -56,7 +56,7 @@ function showClasses({ classes }) {
 }
 
 function bar({ class: name, probability }) {
-  const button = make("button", { type: "button", disabled: explainable !== "yes", title: `What speaks for ${name}?` });
+  const button = make("button", { type: "button", disabled: explainable !== "yes", title: `What raises the score of ${name}?` });
   button.dataset.name = name;
   button.setAttribute("aria-pressed", "false");
   const fill = make("span", { className: "fill" });

@@ -40,7 +40,7 @@ def page(outcome: Outcome) -> str:
 
 
 def _picture(figure: Figure, salt: str) -> Markup:
-    """As SVG; its thin blue lines become the page's blue, which is lighter on its dark face."""
+    """As SVG; its thin blue lines become the page's blue, which is lighter in dark mode."""
     return Markup(svg(figure, salt).replace(BLUE, "var(--blue)"))
 
 
