@@ -30,7 +30,13 @@ def project(tmp_path_factory):
     shutil.copytree(ROOT / "assets" / "sample", folder / "data")
     shutil.copytree(ROOT / "assets" / "sample" / "patches", folder / "photos")
     run(folder, "git init --quiet && dvc init --quiet")
-    return folder
+    known = set(sys.modules)
+    yield folder
+    # its modules were imported here: another test's project may name its own alike
+    sys.path[:] = [place for place in sys.path if place != str(folder)]
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
+            del sys.modules[name]
 
 
 def run(project, command):

@@ -100,7 +100,7 @@ def assert_children_of_one_parent(database, name, children):
         (["seed=3"], "'seed=3': give seeds as seeds=1,2"),
         (["batch_size=8,16"], "'batch_size=8,16'"),
         (["experiment=lenett"], "no experiment 'lenett'"),
-        (["-m"], "'-m' is no option of cv"),
+        (["-m"], "'-m' is not an option of cv"),
     ],
 )
 def test_what_is_no_cross_validation_is_refused(project, words, message):

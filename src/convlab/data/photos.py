@@ -145,7 +145,7 @@ def _files(root: Path) -> Iterator[str]:
     """The path below `root`, with `/`, of every file in a class folder that is not hidden."""
     if not root.is_dir():
         raise ConvlabError(
-            f"there is not a photo folder {root}. Expected {root}/<class>/<photo>.jpg. "
+            f"there is no photo folder {root}. Expected {root}/<class>/<photo>.jpg. "
             "A published set is brought by `convlab fetch`; data.dir=<folder> names your own."
         )
     for class_dir in root.iterdir():

@@ -401,7 +401,7 @@ def test_orientation_is_respected(project, photos, run):
     ("overrides", "message"),
     [
         (["data=digits"], "data=digits is not a photo folder"),
-        (["backbone=none"], "backbone=none is no network"),
+        (["backbone=none"], "backbone=none is not a network"),
         (["data.dir=absent"], "no photo folder"),
         (["backbone=inception_v3"], "convlab fetch inception_v3"),
         (["data.split.val=0.9"], "leave some for training"),

@@ -452,7 +452,7 @@ class TestCommand:
             (["model=lenet6"], "there is no model 'lenet6'. Did you mean 'lenet' or 'lenet5'"),
             (["model=lenet5", "model.num_clases=3"], "Did you mean 'model.num_classes'"),
             (["model=lenet5", "+model.drop=0.5"], "unexpected keyword argument 'drop'"),
-            (["backbone=none"], "backbone=none is no network"),
+            (["backbone=none"], "backbone=none is not a network"),
             (["model=lenet5", "input=1,32"], "input=1,32: expected channels,height,width"),
             (["model=lenet5", "input=1,28,28"], "c5: a window of 5 does not fit into 4 pixels"),
         ],
