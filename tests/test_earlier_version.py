@@ -136,7 +136,13 @@ def test_runs_are_compared(earlier: Path, capsys: pytest.CaptureFixture[str]) ->
         assert {metric: found[name][f"test/{metric}"] for metric in expected} == near(expected)
 
 
-def test_vectors_are_still_current(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_vectors_are_computed_anew_and_equal(earlier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a network sees of some photos has changed since, so no vector of that time is trusted."""
+    vectors = earlier / "features" / "patches" / BACKBONE / "vectors.npy"
+    before = np.load(vectors)
+    command("features", "data=patches", f"backbone={BACKBONE}")
+    assert "reused 0, computed 120" in capsys.readouterr().out
+    assert np.load(vectors) == pytest.approx(before, abs=1e-5)
     command("features", "data=patches", f"backbone={BACKBONE}")
     assert f"{BACKBONE}: unchanged" in capsys.readouterr().out
 

@@ -105,7 +105,10 @@ def test_unreadable_photos_are_named(photos, capsys):
 def test_a_folder_without_two_readable_classes_is_refused(photos):
     for path in (photos / "rose").iterdir():
         path.write_bytes(b"torn " + path.name.encode())
-    with pytest.raises(ConvlabError, match="only 1 classes have photos that can be read"):
+    with pytest.raises(
+        ConvlabError,
+        match=r"could be read, in 1 classes; at least two .* The first that could not: rose/",
+    ):
         pixels(photos)
 
 
@@ -145,3 +148,29 @@ def test_over_all_folds_each_photo_but_the_test_photos_is_measured_once(photos):
         assert {row.path for row in data._splits["train"]} == trained - held
         measured += [row.path for row in data._splits["test"]]
     assert sorted(measured) == sorted(row.path for split in ("train", "val") for row in plain._splits[split])
+
+
+def test_what_the_owner_should_know_is_said(photos, capsys):
+    (photos / "rose" / "notes.txt").write_text("not a photo")
+    pixels(photos)
+    said = capsys.readouterr().out
+    for words in (
+        "files that repeat a photo of their own class, left out: 1",
+        "ignored files that are not of a known image type: 1 .txt",
+        "class folders without a photo to use, left out: torn (none that can be read)",
+        "photos that could not be read, left out: 2",
+    ):
+        assert words in said
+
+
+def test_a_divided_folder_keeps_its_splits(tmp_path):
+    shades = iter(range(0, 250, 10))
+    for split, number in (("train", 4), ("valid", 2), ("test", 3)):
+        for name in ("cat", "dog"):
+            for each in range(number):
+                path = tmp_path / split / name / f"{each}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("L", (8, 8), next(shades)).save(path)
+    data = pixels(tmp_path)
+    assert data.classes == ["cat", "dog"]
+    assert [len(data.labels(split)) for split in ("train", "val", "test")] == [8, 4, 6]

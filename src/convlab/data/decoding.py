@@ -14,13 +14,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convlab.data import damage
+from convlab.data.image_file import DEPTHS, UnreadableImage
 from convlab.data.photos import Photo
-from convlab.data.preprocessing import Preprocessing, UnreadableImage
+from convlab.data.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +31,7 @@ NUM_THREADS = min(8, os.cpu_count() or 1)
 THREADS_AHEAD = 64  # photos
 NUM_PROCESSES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PIECE = 8  # photos that a process takes at a time; two pieces wait for each process
+FULL_DEPTH = DEPTHS[-1]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,11 +41,27 @@ class DecodedBatch:
     """pixels: uint8 n c h w of the photos that could be read, whose content hashes are `contents`.
 
     failed: content hash -> why a photo could not be read.
+    doubtful: content hash -> why what was read may not be the whole picture, or is a guess.
     """
 
     contents: list[str]
     pixels: "Tensor"
     failed: dict[str, str]
+    doubtful: dict[str, str]
+
+
+class Decoded(NamedTuple):
+    """One photo: uint8 c h w, and what is doubtful about it."""
+
+    pixels: NDArray[np.uint8]
+    doubt: str | None
+
+
+class _Outcome(NamedTuple):
+    """Of a photo whose pixels lie in the shared memory, or that failed."""
+
+    failure: str | None = None
+    doubt: str | None = None
 
 
 class Decoding:
@@ -72,29 +91,30 @@ class Decoding:
         # shared with forked processes, but not in /dev/shm, of which a container has 64 MB
         self._memory = np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), np.uint8).reshape(shape)
         decode = _Decode(root, photos, preprocessing, self._memory)
-        self._reasons = _by_processes(decode, num_workers) if processes else _by_threads(decode, depth)
+        self._outcomes = _by_processes(decode, num_workers) if processes else _by_threads(decode, depth)
 
     def __iter__(self) -> Iterator[DecodedBatch]:
         import torch
 
         for start in range(0, len(self._contents), self._batch_size):
             contents = self._contents[start : start + self._batch_size]
-            reasons = list(islice(self._reasons, len(contents)))
+            outcomes = dict(zip(contents, islice(self._outcomes, len(contents)), strict=True))
             place = start % len(self._memory)
             pixels = torch.from_numpy(self._memory[place : place + len(contents)])
-            readable = [i for i, reason in enumerate(reasons) if reason is None]
+            readable = [i for i, content in enumerate(contents) if not outcomes[content].failure]
             if len(readable) < len(contents):
                 pixels = pixels[readable]
             yield DecodedBatch(
                 [contents[i] for i in readable],
                 pixels,
-                {content: reason for content, reason in zip(contents, reasons, strict=True) if reason},
+                {content: each.failure for content, each in outcomes.items() if each.failure},
+                {content: each.doubt for content, each in outcomes.items() if each.doubt},
             )
 
 
 @dataclass(frozen=True)
 class _Decode:
-    """Item i: photo i is decoded to place i of `memory`, around and around; None, or why it can't be."""
+    """Item i: photo i is decoded to place i of `memory`, around and around."""
 
     root: Path
     photos: Sequence[Photo]
@@ -104,25 +124,25 @@ class _Decode:
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> str | None:
+    def __getitem__(self, index: int) -> _Outcome:
         try:
-            pixels = read_pixels(self.root, self.photos[index], self.preprocessing)
+            pixels, doubt = read_pixels(self.root, self.photos[index], self.preprocessing)
         except UnreadableImage as error:
-            return str(error)
+            return _Outcome(failure=str(error))
         self.memory[index % len(self.memory)] = pixels
-        return None
+        return _Outcome(doubt=doubt)
 
 
-def _by_threads(decode: _Decode, depth: int) -> Iterator[str | None]:
+def _by_threads(decode: _Decode, depth: int) -> Iterator[_Outcome]:
     """Decoding begins with the first photo that is asked for."""
     return (found.result() for _, found in ahead(decode.__getitem__, range(len(decode)), depth))
 
 
-def _by_processes(decode: _Decode, num_workers: int) -> Iterator[str | None]:
+def _by_processes(decode: _Decode, num_workers: int) -> Iterator[_Outcome]:
     """They are forked now, and begin: before a runtime has threads, which no fork would take along."""
     from torch.utils.data import DataLoader
 
-    pieces: DataLoader[list[str | None]] = DataLoader(
+    pieces: DataLoader[list[_Outcome]] = DataLoader(
         decode,  # type: ignore[arg-type]  # a data set is what has a length and items
         PIECE,
         num_workers=num_workers,
@@ -133,15 +153,18 @@ def _by_processes(decode: _Decode, num_workers: int) -> Iterator[str | None]:
     return chain.from_iterable(iter(pieces))
 
 
-def read_pixels(root: Path, photo: Photo, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """c h w, from the very bytes that the photo's hash stands for; raises UnreadableImage."""
+def read_pixels(root: Path, photo: Photo, preprocessing: Preprocessing) -> Decoded:
+    """From the very bytes that the photo's hash stands for; raises UnreadableImage."""
     try:
         data = (root / photo.path).read_bytes()
     except OSError as error:
         raise UnreadableImage(error.strerror or str(error)) from None
     if hashlib.sha256(data).hexdigest() != photo.content_hash:
         raise UnreadableImage("it changed while it was read; run it again")
-    return preprocessing.array(preprocessing.open(data))
+    image = preprocessing.open(data)
+    depth = image.info.get("depth", FULL_DEPTH)
+    doubt = f"grey of 16 bits or more, read as {depth}-bit" if depth < FULL_DEPTH else damage.doubt(data)
+    return Decoded(preprocessing.array(image), doubt)
 
 
 def ahead(work: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[tuple[T, Future[R]]]:

@@ -14,8 +14,9 @@ from PIL import Image
 from convlab.base.errors import ConvlabError
 from convlab.data.batches import EVALUATION_BATCH, Batches
 from convlab.data.folds import hold_out
+from convlab.data.image_file import open_image
 from convlab.data.labelled import LabelledData
-from convlab.data.preprocessing import Preprocessing, open_image
+from convlab.data.preprocessing import Preprocessing
 
 
 class CachedFeatures(LabelledData):

@@ -11,16 +11,19 @@ from PIL import Image
 from torch import Tensor
 
 from convlab.base import provenance
-from convlab.base.console import progress
+from convlab.base.console import progress, warn
 from convlab.base.errors import ConvlabError
+from convlab.data import photo_warnings
 from convlab.data.batches import Batches
-from convlab.data.decoding import NUM_THREADS, ahead, read_pixels
+from convlab.data.decoding import NUM_THREADS, Decoded, ahead, read_pixels
 from convlab.data.folds import hold_out
-from convlab.data.index import Row, data_hash
+from convlab.data.image_file import UnreadableImage, open_image
+from convlab.data.index import Row, data_hash, index
 from convlab.data.labelled import LabelledData
-from convlab.data.photos import Photo, PhotoFolder, scan, tell_unused
-from convlab.data.preprocessing import Preprocessing, UnreadableImage, open_image
-from convlab.data.splits import SPLITS, check_shares, split_of
+from convlab.data.photo_warnings import tell_unused
+from convlab.data.photos import Photo, PhotoFolder, scan
+from convlab.data.preprocessing import Preprocessing
+from convlab.data.splits import SPLITS
 
 KEPT_BYTES = 2 * 1024**3  # pixels held in memory; photos beyond are decoded again for every batch
 DECODED_AHEAD = 64  # photos
@@ -34,7 +37,7 @@ class PhotoPixels(LabelledData):
 
     Args:
         dir: the photo folder.
-        split: shares `val` and `test` of 1; the content of a photo's file decides where it falls.
+        split: shares `val` and `test` of 1 and whether `stratified`, as `splits.assign` takes them.
         preprocessing: the values of a `Preprocessing`.
         per_class: train on so many photos of each class, drawn by `seed`; None: on all.
         seed: decides the order of training batches.
@@ -55,25 +58,21 @@ class PhotoPixels(LabelledData):
         super().__init__()
         if isinstance(preprocessing, dict):
             preprocessing = Preprocessing.from_dict(preprocessing)
-        check_shares(split["val"], split["test"])
         self.dir, self.preprocessing = Path(dir), preprocessing
         self.batch_size, self.seed = batch_size, seed
         self.input_shape = preprocessing.shape
         folder = scan(self.dir)
+        for message in photo_warnings.before_reading(folder):
+            warn(message)
         self._decoded = _Decoded(folder, preprocessing)
+        self._rows = index(folder, self._decoded.failed, split)
+        self.classes = sorted({row.class_name for row in self._rows})
+        self._divided = folder.divided
+        for message in photo_warnings.after_reading(
+            folder, self._decoded.failed, self._decoded.doubtful, self._rows
+        ):
+            warn(message)
         tell_unused(folder.unused(self._decoded.failed))
-        self.classes = _classes(folder, self._decoded.failed)
-        self._rows = [
-            Row(
-                photo.content_hash,
-                photo.path,
-                photo.class_name,
-                self.classes.index(photo.class_name),
-                split_of(photo.content_hash, split["val"], split["test"]),
-            )
-            for photo in folder.photos
-            if photo.content_hash not in self._decoded.failed
-        ]
         self._splits = {name: [row for row in self._rows if row.split == name] for name in SPLITS}
         for name, rows in self._splits.items():
             if not rows:
@@ -101,28 +100,42 @@ class PhotoPixels(LabelledData):
 
     def lineage(self) -> dict[str, Any]:
         """`data_hash` is that of the features of the same folder."""
-        return {"data_hash": data_hash(self._rows), "substitutes": provenance.substitutes(self.dir)}
+        return {
+            "data_hash": data_hash(self._rows, self._divided),
+            "substitutes": provenance.substitutes(self.dir),
+        }
 
 
 class _Decoded:
-    """uint8 c h w of a folder's photos. `failed`: content hash -> why a photo could not be decoded."""
+    """uint8 c h w of a folder's photos.
+
+    failed, doubtful: content hash -> why a photo could not be decoded, or may not be what it was.
+    """
 
     def __init__(self, folder: PhotoFolder, preprocessing: Preprocessing) -> None:
         self.root, self.preprocessing = folder.root, preprocessing
         self.failed: dict[str, str] = {}
+        self.doubtful: dict[str, str] = {}
         self._kept: dict[str, Tensor] = {}
         by_content = {photo.content_hash: photo for photo in folder.photos}
         with progress("decoding", len(by_content), unit="photos") as advance:
-            for photo, pixels in ahead(self.of, by_content.values(), DECODED_AHEAD):
+            for photo, found in ahead(self._read, by_content.values(), DECODED_AHEAD):
                 try:
-                    self._keep(photo, pixels.result())
+                    pixels, doubt = found.result()
                 except UnreadableImage as error:
                     self.failed[photo.content_hash] = str(error)
+                else:
+                    self._keep(photo, torch.from_numpy(pixels))
+                    if doubt:
+                        self.doubtful[photo.content_hash] = doubt
                 advance(1)
 
     def of(self, photo: Photo) -> Tensor:
         kept = self._kept.get(photo.content_hash)
-        return torch.from_numpy(read_pixels(self.root, photo, self.preprocessing)) if kept is None else kept
+        return torch.from_numpy(self._read(photo).pixels) if kept is None else kept
+
+    def _read(self, photo: Photo) -> Decoded:
+        return read_pixels(self.root, photo, self.preprocessing)
 
     def _keep(self, photo: Photo, pixels: Tensor) -> None:
         if (len(self._kept) + 1) * pixels.nbytes <= KEPT_BYTES:
@@ -147,12 +160,3 @@ def _folded(rows: list[Row], fold: dict[str, int]) -> dict[str, list[Row]]:
     labels = [row.label for row in rows]
     folded = hold_out(places, [row.content_hash for row in rows], labels, fold)
     return {name: [rows[place] for place in each] for name, each in folded.items()}
-
-
-def _classes(folder: PhotoFolder, failed: dict[str, str]) -> list[str]:
-    classes = sorted({photo.class_name for photo in folder.photos if photo.content_hash not in failed})
-    if len(classes) < 2:
-        raise ConvlabError(
-            f"{folder.root}: only {len(classes)} classes have photos that can be read; two are needed."
-        )
-    return classes

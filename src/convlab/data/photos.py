@@ -1,33 +1,37 @@
 """Photo folders, `<root>/<class>/*.jpg`: what a photo shows decides, never its name, place or date.
 
-A photo is known by the sha256 of its file's bytes; that alone puts it into train, val or test (`splits.py`).
+A photo is known by the sha256 of its file's bytes. That alone puts it into train, val or test (`splits.py`),
+unless the folder comes divided (`divided.py`).
 """
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import attrgetter
 from pathlib import Path
 from sys import intern
 
-from convlab.base.console import console, progress, warn
+from convlab.base.console import progress
 from convlab.base.errors import ConvlabError
 from convlab.base.files import file_hash
+from convlab.data import photo_files
+from convlab.data.divided import Place, places
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-LISTED = 10  # unreadable photos on the screen
 SHOWN_EVERY = 100  # photos; progress by the single photo would take as long as finding it
+FIRST_KEPT = ("test", "val", "train", None)  # of a photo in several splits: the test split stays whole
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One file: sha256 hex of its bytes, the name of its class, its path below the root with `/`."""
+    """One file: sha256 hex of its bytes, the name of its class, its path below the root with `/`.
+
+    split: the one whose folder it lies in; None if the folder is not divided.
+    """
 
     content_hash: str
     class_name: str
     path: str
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,23 @@ class PhotoFolder:
     repeats: the further files with the same content in the same class. They are left out: counted
         twice, a photo would weigh twice.
     unreadable: path below the root -> why its bytes could not be read.
-    ignored: suffix -> number of files that are no photos by their name.
+    ignored: class -> suffixes of its files that are no photos by their name; None: in no class.
+    classless: photos of a divided folder that lie in no class.
+    classes: every class folder, with or without photos.
     """
 
     root: Path
     photos: tuple[Photo, ...]
     repeats: tuple[Photo, ...]
     unreadable: dict[str, str]
-    ignored: dict[str, int]
+    ignored: dict[str | None, list[str]]
+    classless: tuple[str, ...]
+    classes: frozenset[str]
+
+    @property
+    def divided(self) -> bool:
+        """Whether the folders, not the contents, say which split a photo belongs to."""
+        return any(photo.split for photo in self.photos)
 
     def unused(self, failed: dict[str, str]) -> dict[str, str]:
         """path -> reason of every file that can't be used; `failed`: content hash -> reason, by decoding."""
@@ -55,52 +68,34 @@ class PhotoFolder:
             if photo.content_hash in failed
         }
 
-    def warnings(self) -> list[str]:
-        """What the owner of the photos should know: repeats, contradictions, ignored files."""
-        found = []
-        if self.repeats:
-            found.append(
-                f"files that repeat a photo of their own class, left out: {len(self.repeats):,}, "
-                f"for instance {self.repeats[0].path}"
-            )
-        shared: dict[str, list[str]] = {}
-        for one, other in pairwise(self.photos):
-            if one.content_hash == other.content_hash:
-                shared.setdefault(one.content_hash, [one.path]).append(other.path)
-        if shared:
-            found.append(
-                f"photos in more than one class, which no classifier can learn: {len(shared):,}, "
-                f"for instance {' = '.join(next(iter(shared.values())))}"
-            )
-        if self.ignored:
-            kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in sorted(self.ignored.items()))
-            found.append(f"ignored files that are not of a known image type: {kinds}")
-        return found
-
 
 def scan(root: Path, content_hash: Callable[[str], str] = file_hash) -> PhotoFolder:
     """Find and hash the photos of every class folder below `root`, sub-folders included.
 
-    Hidden files and folders are passed over. Raises ConvlabError, saying what was found, if there is no
-    such folder or it has fewer than two classes with photos.
+    Raises ConvlabError, saying what was found, if there is no such folder, if it has fewer than two classes
+    with photos, or if it is unclear whether its folders are classes or splits.
 
     Args:
         content_hash: gives the sha256 hex of a file's bytes, or raises OSError.
     """
-    paths, ignored = [], Counter[str]()
-    for path in _files(root):
-        if (suffix := _suffix(path)) in SUFFIXES:
-            paths.append(path)
-        else:
-            ignored[suffix or "without suffix"] += 1
-    _require_classes(root, paths)
+    files = _files(root)
+    paths = [path for path in files if "/" in path and photo_files.is_photo(path)]
+    place = places(root, paths)
+    located = {path: place(path) for path in files if "/" in path}
+    _require_classes(root, located, files)
+    ignored = defaultdict(list)
+    for path, (class_name, _) in located.items():
+        if not photo_files.is_photo(path) and not path.endswith("/"):
+            ignored[class_name].append(photo_files.suffix(path))
     paths.sort(key=_by_folder)
     found, unreadable = [], {}
     with progress("reading photos", len(paths), unit="photos") as advance:
         for number, path in enumerate(paths, 1):
+            class_name, split = located[path]
             try:
                 path.encode()  # the index of the features is UTF-8
-                found.append(Photo(content_hash(f"{root}/{path}"), intern(path.partition("/")[0]), path))
+                if class_name is not None:
+                    found.append(Photo(content_hash(f"{root}/{path}"), intern(class_name), path, split))
             except UnicodeEncodeError:
                 unreadable[os.fsencode(path).decode(errors="backslashreplace")] = (
                     "its name is not valid UTF-8"
@@ -111,23 +106,29 @@ def scan(root: Path, content_hash: Callable[[str], str] = file_hash) -> PhotoFol
                 advance(SHOWN_EVERY)
         advance(len(paths) % SHOWN_EVERY)
     photos, repeats = _without_repeats(found)
-    return PhotoFolder(root, tuple(photos), tuple(repeats), unreadable, dict(ignored))
+    return PhotoFolder(
+        root,
+        tuple(photos),
+        tuple(repeats),
+        unreadable,
+        dict(ignored),
+        tuple(path for path in paths if located[path].class_name is None),
+        frozenset(class_name for class_name, _ in located.values() if class_name is not None),
+    )
 
 
-def tell_unused(unused: dict[str, str], where: str = "") -> None:
-    """Warn of photos that can't be used, path -> reason; `where` names the file that lists them all."""
-    if unused:
-        listed = f" ({where})" if where else ""
-        warn(f"photos that could not be read, left out: {len(unused):,}{listed}")
-    for path, reason in sorted(unused.items())[:LISTED]:
-        console.print(f"  {path}: {reason}", markup=False)
+_EXPECTED = "of which each sub-folder is a class: <folder>/<class>/<photo>.jpg"
 
 
 def _without_repeats(found: list[Photo]) -> tuple[list[Photo], list[Photo]]:
     """Photos by content and class, the first path of each; and the others, by path. `found` is by path."""
     photos: list[Photo] = []
     repeats = []
-    for photo in sorted(found, key=attrgetter("content_hash")):  # of equal ones, the order stays
+
+    def order(photo: Photo) -> tuple[str, str, int]:  # of equal ones, the paths' order stays
+        return photo.content_hash, photo.class_name, FIRST_KEPT.index(photo.split)
+
+    for photo in sorted(found, key=order):
         last = photos[-1] if photos else None
         if last and last.content_hash == photo.content_hash and last.class_name == photo.class_name:
             repeats.append(photo)
@@ -141,39 +142,30 @@ def _by_folder(path: str) -> str:
     return path.replace("/", "\0")
 
 
-def _files(root: Path) -> Iterator[str]:
-    """The path below `root`, with `/`, of every file in a class folder that is not hidden."""
+def _files(root: Path) -> list[str]:
+    """What `walk` finds below the folder."""
+    if root.is_file():
+        raise ConvlabError(f"{root} is a file. data.dir=<folder> names a folder, {_EXPECTED}.")
     if not root.is_dir():
         raise ConvlabError(
             f"there is no photo folder {root}. Expected {root}/<class>/<photo>.jpg. "
             "A published set is brought by `convlab fetch`; data.dir=<folder> names your own."
         )
-    for class_dir in root.iterdir():
-        if not class_dir.is_dir() or class_dir.name.startswith("."):
-            continue
-        for folder, folders, names in os.walk(class_dir, onerror=_refuse):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            below = Path(folder).relative_to(root).as_posix()
-            yield from (f"{below}/{name}" for name in names if not name.startswith("."))
+    return list(photo_files.walk(root))
 
 
-def _suffix(path: str) -> str:
-    """In lower case, with its dot; as `Path.suffix`, which takes ten times as long."""
-    stem, _, ending = path.rpartition("/")[2].rpartition(".")
-    return f".{ending.lower()}" if stem and ending else ""
-
-
-def _refuse(error: OSError) -> None:
-    raise ConvlabError(f"cannot list {error.filename}: {error.strerror}. Make it readable, or take it out.")
-
-
-def _require_classes(root: Path, paths: list[str]) -> None:
-    classes = sorted({path.partition("/")[0] for path in paths})
+def _require_classes(root: Path, located: dict[str, Place], files: list[str]) -> None:
+    photos = [path for path in files if photo_files.is_photo(path)]
+    classes = sorted({name for path in photos if path in located and (name := located[path].class_name)})
     if len(classes) >= 2:
         return
-    loose = sum(path.suffix.lower() in SUFFIXES for path in root.iterdir() if path.is_file())
+    loose = sum("/" not in path for path in photos)
+    others = [photo_files.suffix(path) for path in files if path not in photos and not path.endswith("/")]
     found = f"one class with photos ({classes[0]})" if classes else "no class folder with photos"
-    raise ConvlabError(
-        f"{root}: at least two classes are needed, found {found} and {loose:,} photos beside the folders. "
-        f"Put the photos of each class into a folder of its own: {root}/<class>/<photo>.jpg."
-    )
+    found += f" and {loose:,} photos beside the folders"
+    found += f"; not of a known image type are {photo_files.left_out(others)}" if others else ""
+    way_out = f"Put the photos of each class into a folder of its own: {root}/<class>/<photo>.jpg."
+    below = {path.split("/")[1] for path in photos if path.count("/") > 1}
+    if len(classes) == 1 and len(below) > 1 and not loose:
+        way_out = f"Its folders look like the classes: data.dir={root}/{classes[0]}"
+    raise ConvlabError(f"{root}: at least two classes are needed, found {found}. {way_out}")

@@ -2,41 +2,32 @@
 
 Feature extraction, training, prediction and serving all go through `Preprocessing`, and a result keeps
 the one it was made with (`to_dict`), so that a photo can't be prepared one way for training and another
-for prediction. One file, though it is long: FORMAT, in the fingerprint, stands for all of its code.
+for prediction. FORMAT, in the fingerprint, stands for the code here and in `image_file.py`.
 """
 
 import hashlib
-import io
 import json
-import warnings
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from convlab.base.errors import ConvlabError
+from convlab.data.image_file import open_image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1  # part of the fingerprint: raise it when the code below changes what a network sees
+FORMAT = 2  # part of the fingerprint: raise it when that code changes what a network sees
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # not EPS and its like, which start an interpreter
-# Above Image.MAX_IMAGE_PIXELS (89 million) Pillow only warns, up to twice that. A stranger's upload can
-# reach this code through the server, so the first limit is the limit.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
-
-
-class UnreadableImage(ConvlabError):
-    """This file is no image that can be used: damaged, truncated, too large, or of no known kind."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +103,9 @@ class Preprocessing:
         """float32 c h w, ready for the network."""
         return self.normalize(self.pixels(image)[None])[0]
 
-    def open(self, source: Path | str | bytes | BinaryIO) -> Image.Image:
+    def open(self, source: Path | str | bytes | BinaryIO, limit: int | None = None) -> Image.Image:
         """`open_image`, with large JPEGs decoded at the scale this preprocessing needs."""
-        return open_image(source, shorter_side=2 * self.size)
+        return open_image(source, shorter_side=2 * self.size, limit=limit)
 
     def pixels(self, image: Image.Image) -> "Tensor":
         """`array` as a tensor."""
@@ -149,51 +140,6 @@ class Preprocessing:
             for values in (self.pixel_mean, self.pixel_std)
         )
         return pixels.float().sub_(mean).div_(std)
-
-
-def open_image(source: Path | str | bytes | BinaryIO, *, shorter_side: int = 0) -> Image.Image:
-    """The image in a file, upright, as RGB, or as L if it has no colour; of an animation, the first frame.
-
-    Transparent pixels are shown on white. 16-bit grey is scaled to 8 bits. With `shorter_side`, a JPEG
-    may come smaller: at the strongest of the reductions 1/2, 1/4, 1/8 that leaves both sides at least
-    that many pixels, which costs a fraction of the time.
-
-    Raises UnreadableImage, saying why.
-    """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            if shorter_side:
-                image.draft(None, (shorter_side, shorter_side))
-            image.load()
-            return _plain(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError:
-        reason = f"not an image of a known kind ({', '.join(FORMATS)})"
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        reason = f"larger than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down"
-    except MemoryError:
-        reason = "not enough memory to decode it"
-    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged bytes
-        reason = str(error) or type(error).__name__
-    if isinstance(source, bytes):
-        raise UnreadableImage(reason)
-    name = source if isinstance(source, Path | str) else getattr(source, "name", "image")
-    raise UnreadableImage(f"{name}: {reason}")
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """`image` in mode RGB or L."""
-    if image.mode.startswith("I"):  # 16-bit grey; also what Pillow holds in 32-bit integers
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
-    elif image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
 
 
 def _require(condition: bool, message: str) -> None:

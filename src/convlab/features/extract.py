@@ -15,6 +15,7 @@ from convlab.data.decoding import Decoding
 from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.cache import BottleneckCache
+from convlab.features.doubts import Doubts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,12 +26,16 @@ BATCHES_COMPUTING = 2  # the runtime finds the next one when it is through with 
 
 @dataclass
 class Extraction:
-    """What one run did, in different image contents. `failed`: content hash -> reason."""
+    """What one run did, in different image contents.
+
+    failed, doubtful: content hash -> reason; the doubtful ones are used.
+    """
 
     reused: int = 0
     computed: int = 0
     seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
+    doubtful: dict[str, str] = field(default_factory=dict)
 
 
 def extract(
@@ -48,7 +53,11 @@ def extract(
     """
     by_content = {photo.content_hash: photo for photo in photos}
     missing = [photo for content, photo in by_content.items() if content not in cache]
-    report = Extraction(reused=len(by_content) - len(missing))
+    doubts = Doubts(cache.dir / "doubtful")
+    report = Extraction(
+        reused=len(by_content) - len(missing),
+        doubtful={content: doubts[content] for content in by_content if content in doubts},
+    )
     if not missing:
         return report
     import torch
@@ -68,6 +77,8 @@ def extract(
 
         for batch in decoding:
             report.failed |= batch.failed
+            report.doubtful |= batch.doubtful
+            doubts.add(batch.doubtful)
             advance(len(batch.failed))
             if batch.contents:
                 computing.append((batch.contents, runtime(batch.pixels)))

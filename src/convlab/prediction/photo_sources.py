@@ -1,7 +1,6 @@
 """Where photos to predict come from: files, folders, globs, addresses, standard input."""
 
 import glob
-import os
 import re
 import sys
 import time
@@ -10,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from convlab.data.photos import SUFFIXES
-from convlab.data.preprocessing import UnreadableImage
+from convlab.data import photo_files
+from convlab.data.image_file import UnreadableImage
 
 MAX_BYTES = 50 * 1024**2  # of a photo on the web
 CONNECT_S, SILENCE_S, TOTAL_S = 5, 10, 30  # to wait for a server: its first word, its next, its last
@@ -25,40 +24,41 @@ class PhotoSource:
     read: Callable[[], Path | bytes]
 
 
-def find(words: Iterable[str]) -> list[PhotoSource]:
+def find(words: Iterable[str], tell: Callable[[str], None] = lambda _: None) -> list[PhotoSource]:
     """What the words of a command line mean, in their order; nothing is read as yet.
 
     A folder means the photos below it, by their suffix, sorted, hidden ones left out. A pattern that the
     shell did not expand means the files and folders that match, sorted; `**` any depth. `-` is standard
     input.
+
+    Args:
+        tell: is told of the files in folders that are no photos by their names.
     """
-    return [source for word in words for source in _sources(word)]
+    return [source for word in words for source in _sources(word, tell)]
 
 
-def _sources(word: str) -> Iterator[PhotoSource]:
+def _sources(word: str, tell: Callable[[str], None]) -> Iterator[PhotoSource]:
     path = Path(word)
     if word == "-":
         yield PhotoSource("standard input", lambda: sys.stdin.buffer.read())
     elif re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word):
         yield PhotoSource(word, partial(download, word))
     elif path.is_dir():
-        found = [PhotoSource(str(photo), lambda photo=photo: photo) for photo in _below(path)]  # type: ignore[misc]
-        yield from found or [_missing(word, f"no photo in this folder ({', '.join(sorted(SUFFIXES))})")]
+        files = [file for file in photo_files.walk(path) if not file.endswith("/")]
+        photos = sorted(path / file for file in files if photo_files.is_photo(file))
+        others = [photo_files.suffix(file) for file in files if not photo_files.is_photo(file)]
+        if others and photos:
+            tell(f"{word}: left out, not of a known image type: {photo_files.left_out(others)}")
+        found = [PhotoSource(str(photo), lambda photo=photo: photo) for photo in photos]  # type: ignore[misc]
+        kinds = photo_files.left_out(others) or "it is empty"
+        yield from found or [_missing(word, f"no photo in this folder: {kinds}")]
     elif path.exists():
         yield PhotoSource(word, lambda: path)
     elif matches := sorted(glob.glob(word, recursive=True)):  # noqa: PTH207  as a shell, without hidden files
         for match in matches:
-            yield from _sources(match)
+            yield from _sources(match, tell)
     else:
         yield _missing(word, "no file matches" if glob.has_magic(word) else "there is no such file")
-
-
-def _below(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
 
 
 def _missing(name: str, reason: str) -> PhotoSource:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from convlab.base import templates
 from convlab.base.files import atomic_file
-from convlab.data.preprocessing import open_image
+from convlab.data.image_file import open_image
 
 THUMBNAIL = 320  # pixels, the longer side: 160 on the page, sharp on a phone
 

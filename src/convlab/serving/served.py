@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from convlab.base.errors import ConvlabError
 from convlab.base.files import file_hash
@@ -16,6 +17,8 @@ from convlab.runs.run import Run
 
 if TYPE_CHECKING:
     from convlab.prediction.network_predictor import NetworkPredictor
+
+MAX_PIXELS = 89_478_485  # of a stranger's picture: Pillow's own limit
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,13 @@ class Served:
         self.preprocessing, self.classes = self._predictor.preprocessing, list(self._predictor.classes)
         self.origin = _origin(name, directory)
 
+    def open(self, content: bytes) -> Image.Image:
+        """The picture in an image file's bytes; raises UnreadableImage, also above MAX_PIXELS."""
+        return self.preprocessing.open(content, limit=MAX_PIXELS)
+
     def pixels(self, content: bytes) -> NDArray[np.uint8]:
         """uint8 c h w of an image file's bytes; raises UnreadableImage."""
-        return self._predictor.pixels(content)
+        return self._predictor.pixels(self.open(content))
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """n num_classes from uint8 n c h w."""

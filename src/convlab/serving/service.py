@@ -11,7 +11,7 @@ from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from convlab.base.errors import ConvlabError
-from convlab.data.preprocessing import UnreadableImage
+from convlab.data.image_file import UnreadableImage
 from convlab.serving.answers import ClassProbability, ExplainedPicture, Explanation, Prediction
 from convlab.serving.batching import Batcher
 from convlab.serving.metrics import Metrics
@@ -138,7 +138,7 @@ def _explained(model: Served, content: bytes, target: int | None) -> Explanation
     from convlab.explain.explanation import explain
 
     try:
-        image = model.preprocessing.open(content)
+        image = model.open(content)
         probability, chosen, pictures = explain(model.looked_into, image, target)
     except UnreadableImage as error:
         raise HTTPException(422, f"not a usable image: {error}") from None

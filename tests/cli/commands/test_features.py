@@ -451,3 +451,40 @@ def test_kill_9_loses_little_and_the_same_command_completes(project, run):
     shutil.rmtree(project / "features")
     run()
     assert np.allclose(np.load(output(project) / "vectors.npy"), undisturbed, atol=1e-5)
+
+
+def test_a_divided_folder_keeps_its_splits(project, run, tmp_path):
+    """Without val/, that is taken from train/ by content; the test photos are those of test/."""
+    for i in range(60):
+        folder = f"{'Test' if i % 3 == 0 else 'Training'}_set/{'daisy' if i % 2 else 'rose'}"
+        picture(project / "photos" / folder / f"{i}.png", i)
+    run()
+    rows = index(project)
+    assert {row["class"] for row in rows.values()} == {"daisy", "rose"}
+    assert sorted(path for path in rows if rows[path]["split"] == "test") == sorted(
+        path for path in rows if path.startswith("Test_set/")
+    )
+    assert sum(row["split"] == "val" for row in rows.values()) > 2
+    meta = json.loads((output(project) / "meta.json").read_text())
+    assert meta["split"] == {"val": 0.2, "test": 0.2, "divided": True}
+    moved = project / "photos" / "Test_set" / "rose" / "0.png"
+    moved.rename(project / "photos" / "Training_set" / "rose" / "0.png")
+    run()
+    assert json.loads((output(project) / "meta.json").read_text())["data_hash"] != meta["data_hash"]
+
+
+def test_doubts_are_said_again_when_nothing_is_decoded(photos, run):
+    """Twelve bits in a file of 16; and a JPEG whose last quarter is zeros."""
+    values = np.random.default_rng(0).integers(0, 4096, (24, 24), dtype=np.uint16)
+    Image.fromarray(values).save(photos / "rose" / "x-ray.png")
+    whole = photos / "rose" / "whole.jpg"
+    noise = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(whole, quality=30)
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) * 3 // 4] + bytes(len(data)))
+    doubts = [
+        "used all the same: 1, for instance rose/x-ray.png: grey of 16 bits or more, read as 12-bit",
+        "used all the same: 1, for instance rose/whole.jpg: it has no end",
+    ]
+    for said in (run(), run()):
+        assert all(each in said for each in doubts)

@@ -211,6 +211,22 @@ class TestMany:
         ]
         assert all(each["classes"] == found[0]["classes"] for each in found)
 
+    def test_what_a_folder_holds_besides_photos_is_said(self, project, photos, capsys):
+        folder = project / "folder"
+        (folder / "@eaDir" / "a.jpg").mkdir(parents=True)
+        (folder / "@eaDir" / "a.jpg" / "THUMB.jpg").write_bytes(b"a thumbnail")
+        for name in ("a.jpg", "b.JFIF"):
+            (folder / name).write_bytes(photos[0].read_bytes())
+        for name in ("c.heic", "d.HEIC", "notes.txt"):
+            (folder / name).write_bytes(b"no photo")
+        assert predict.run(["folder", "--model", "head", "--json"]) == 0
+        printed = capsys.readouterr()
+        assert [each["path"] for each in json.loads(printed.out)] == ["folder/a.jpg", "folder/b.JFIF"]
+        assert printed.err == (
+            "convlab predict: folder: left out, not of a known image type: 2 .heic, 1 .txt "
+            "(HEIC can't be read: save them as JPEG)\n"
+        )
+
     def test_bytes_that_are_no_image_are_named_by_where_they_came_from(
         self, photos, site, monkeypatch, capsys
     ):

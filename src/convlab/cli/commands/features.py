@@ -13,7 +13,8 @@ time stamps show that nothing can have changed are not read again; reread=true r
 
 Photos are expected as <data.dir>/<class>/<photo>.jpg (or png, bmp, gif, webp, tiff), two classes at
 least. Which split a photo falls into is decided by its content, so adding, moving or renaming
-photos moves no other. A photo that can't be read is reported and skipped.
+photos moves no other. Photos that come divided, <data.dir>/train/<class>/... beside val/ and test/ in
+any usual spelling, stay so. A photo that can't be read is reported and skipped.
 
 backbone.runtime says what computes: auto, torch, compile, onnxruntime or openvino. The vectors are the same.
 
@@ -42,10 +43,12 @@ from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
 from convlab.base.files import clear_partials
 from convlab.base.project import project_dir, state_dir
-from convlab.data.index import Row, data_hash
-from convlab.data.photos import Photo, PhotoFolder, scan, tell_unused
+from convlab.data import photo_warnings
+from convlab.data.index import Row, data_hash, index
+from convlab.data.photo_warnings import tell_unused
+from convlab.data.photos import PhotoFolder, scan
 from convlab.data.preprocessing import Preprocessing
-from convlab.data.splits import SPLITS, check_shares, class_warnings, split_of
+from convlab.data.splits import SPLITS, assign
 from convlab.features.backbone import Backbone
 from convlab.features.cache import BottleneckCache
 from convlab.features.content_hashes import ContentHashes
@@ -64,7 +67,8 @@ def run(args: list[str]) -> int:
         )
     if "architecture" not in config.backbone:
         raise ConvlabError(f"backbone={config.backbone.name} is not a network: it has no `architecture`.")
-    check_shares(config.data.split.val, config.data.split.test)
+    shares = _plain(config.data.split)
+    assign((), shares)  # wrong ones are told of before hours of work
     preprocessing = Preprocessing.from_dict(_plain(config.backbone.preprocessing))
     backbone = _backbone(config.backbone)
     state = state_dir() / "features" / config.data.name / config.backbone.name
@@ -87,12 +91,12 @@ def run(args: list[str]) -> int:
             cache,
             config.batch_size,
         )
-        rows, unreadable = _rows(folder, report, config.data.split), folder.unused(report.failed)
-        meta = _meta(config, backbone, preprocessing, rows, len(unreadable))
+        rows, unreadable = index(folder, report.failed, shares), folder.unused(report.failed)
+        meta = _meta(config, backbone, preprocessing, rows, len(unreadable), folder.divided)
         changed = write_feature_set(project_dir() / config.dir, rows, unreadable, meta, cache, hashes)
         clear_partials(state)
         hashes.save()
-    _tell(config.dir, rows, unreadable, report, changed)
+    _tell(config.dir, folder, rows, unreadable, report, changed)
     return 0
 
 
@@ -118,14 +122,21 @@ def _composed(args: list[str]) -> DictConfig:
 
 
 def _warnings(config: DictConfig, backbone: Backbone, folder: PhotoFolder) -> list[str]:
-    found = [f"substitute: {words}" for words in _substitutes(config)] + folder.warnings()
+    found = [f"substitute: {words}" for words in _substitutes(config)] + photo_warnings.before_reading(folder)
     if backbone.weights is None:
         found.append(f"backbone {backbone.name} has random weights (seed {backbone.seed}), not trained ones")
     return found
 
 
-def _tell(where: str, rows: list[Row], unreadable: dict[str, str], report: Extraction, changed: bool) -> None:
-    for message in class_warnings((row.class_name, row.split) for row in rows):
+def _tell(
+    where: str,
+    folder: PhotoFolder,
+    rows: list[Row],
+    unreadable: dict[str, str],
+    report: Extraction,
+    changed: bool,
+) -> None:
+    for message in photo_warnings.after_reading(folder, report.failed, report.doubtful, rows):
         warn(message)
     tell_unused(unreadable, f"{where}/unreadable.csv")
     speed = f", {report.computed / report.seconds:.1f} images/s" if report.computed else ""
@@ -147,27 +158,13 @@ def _backbone(config: DictConfig) -> Backbone:
     return Backbone(config.name, config.architecture, weights, config.seed, _plain(config.options))
 
 
-def _rows(folder: PhotoFolder, report: Extraction, shares: DictConfig) -> list[Row]:
-    readable = [photo for photo in folder.photos if photo.content_hash not in report.failed]
-    labels = {name: label for label, name in enumerate(sorted({photo.class_name for photo in readable}))}
-    if len(labels) < 2:
-        first = next(iter(folder.unused(report.failed).items()))
-        raise ConvlabError(
-            f"{folder.root}: {len(readable)} of {len(folder.photos)} photos could be read, in {len(labels)} "
-            f"classes; at least two classes are needed. The first that could not: {first[0]}: {first[1]}."
-        )
-
-    val, test = shares.val, shares.test  # OmegaConf takes its time to give a value
-
-    def row(photo: Photo) -> Row:
-        split = split_of(photo.content_hash, val, test)
-        return Row(photo.content_hash, photo.path, photo.class_name, labels[photo.class_name], split)
-
-    return [row(photo) for photo in readable]
-
-
 def _meta(
-    config: DictConfig, backbone: Backbone, preprocessing: Preprocessing, rows: list[Row], num_unreadable: int
+    config: DictConfig,
+    backbone: Backbone,
+    preprocessing: Preprocessing,
+    rows: list[Row],
+    num_unreadable: int,
+    divided: bool,
 ) -> dict[str, Any]:
     classes = sorted({row.class_name for row in rows})
     counts = {name: dict.fromkeys(SPLITS, 0) for name in classes}
@@ -179,8 +176,8 @@ def _meta(
         "counts": counts,
         "num_photos": {split: sum(each[split] for each in counts.values()) for split in SPLITS},
         "num_unreadable": num_unreadable,
-        "split": _plain(config.data.split),
-        "data_hash": data_hash(rows),
+        "split": _plain(config.data.split) | ({"divided": True} if divided else {}),
+        "data_hash": data_hash(rows, divided),
         "preprocessing": preprocessing.to_dict(),
         "backbone": {
             "name": backbone.name,

@@ -47,7 +47,7 @@ from rich.table import Table
 
 from convlab.base.console import errors, progress
 from convlab.base.errors import ConvlabError
-from convlab.data.preprocessing import UnreadableImage
+from convlab.data.image_file import UnreadableImage
 from convlab.prediction import named_model, photo_sources
 from convlab.prediction.photo_sources import PhotoSource
 from convlab.prediction.predictor import BATCH_SIZE, Predictor
@@ -58,7 +58,7 @@ WIDE = 1000  # columns: in a file no line is folded
 def run(args: list[str]) -> int:
     """Predict each photo; returns the exit status."""
     options = _options(args)
-    sources = photo_sources.find(options.photos)
+    sources = photo_sources.find(options.photos, lambda said: errors.print(f"convlab predict: {said}"))
     predictor = named_model.quickest(options.model)
     sheet = None
     if options.sheet is not None:
