@@ -48,3 +48,26 @@ def test_a_number_may_be_a_name():
 def test_what_is_null_may_become_anything():
     settings = config.compose("train", ["data.module.augmentation={_target_: a.B, rotation: 10}"])
     assert settings.data.module.augmentation.rotation == 10
+
+
+@pytest.mark.parametrize(
+    "word", ["name=../evil", "name=", "name=..", "name=.hidden", "name=a/b", "name=-x", f"name={'x' * 201}"]
+)
+def test_a_name_that_is_no_folders_is_refused(word):
+    with pytest.raises(ConvlabError, match="expected a name of 1 to 200 bytes for a folder"):
+        config.compose("train", [word])
+    with pytest.raises(ConvlabError, match="expected a name of 1 to 200 bytes for a folder"):
+        config.compose("train", [f"data.{word}"])
+    with pytest.raises(ConvlabError, match="expected a name of 1 to 200 bytes for a folder"):
+        config.compose("features", [f"data.{word}"])
+
+
+def test_no_name_is_no_name():
+    with pytest.raises(ConvlabError, match=r"^name=null: expected text\.$"):
+        config.compose("train", ["name=null"])
+
+
+@pytest.mark.parametrize("name", ["grüße", "犬", "lenet & co", "ångström 2", "x" * 200])
+def test_every_name_that_a_user_may_give_is_taken(name):
+    assert config.compose("train", [f"name={name}"])["name"] == name
+    assert config.compose("train", [f"data.name={name}"])["data"]["name"] == name

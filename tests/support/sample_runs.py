@@ -26,11 +26,11 @@ def train_all() -> None:
     store.client().search_experiments()  # makes the database
 
 
-def train_head(name: str, *data: str) -> None:
+def train_head(name: str, *data: str, epochs: int = 3) -> None:
     """A linear head on vectors of patches, or of what the overrides `data` say; they are computed first."""
     patches = ("data=patches", *SMALL_BACKBONE, *data)
     assert features.run([*patches]) == 0
-    _train("patches_linear_head", f"name={name}", *patches, "trainer.max_epochs=3")
+    _train("patches_linear_head", f"name={name}", *patches, f"trainer.max_epochs={epochs}")
 
 
 def copy_runs(trained: Path, project: Path, *names: str) -> None:

@@ -54,5 +54,5 @@ def test_a_note_says_the_result_the_data_and_how_to_repeat_it(tmp_path):
         "**To repeat it:**\n\n```bash\n"
         "git checkout c0ffee   # and what was not committed then\n"
         "convlab train seed=2\n"
-        "convlab evaluate one\n```"
+        f"convlab evaluate {directory}\n```"
     )

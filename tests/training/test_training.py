@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 
 from convlab.base import config
 from convlab.base.errors import ConvlabError
+from convlab.cli.commands import train as command
 from convlab.models import saved
 from convlab.runs import model_file
 from convlab.runs.run import Run
@@ -217,3 +219,50 @@ def test_the_saved_configuration_is_plain_and_complete(settings, project):
     assert saved["model"]["hidden"] == 32
     assert saved["data"]["module"]["batch_size"] == saved["batch_size"] == 32
     assert "${" not in (project / "runs/one/config.yaml").read_text()
+
+
+def test_a_finished_run_with_other_settings_is_kept(project, capsys):
+    words = [*QUICK, "logger=none", "name=one"]
+    assert command.run(words) == 0
+    before = weights(project / "runs" / "one")
+    with pytest.raises(ConvlabError) as refused:
+        command.run([*words, "optimizer.lr=0.02", "seed=2"])
+    assert str(refused.value) == (
+        f"{project / 'runs' / 'one'} holds a finished run with other settings (data.module.seed: 1, now 2, "
+        "optimizer.lr: 0.05, now 0.02, scheduler.factory.max_lr: 0.05, now 0.02, seed: 1, now 2). "
+        "Give this one a name of its own (name=...), or "
+        "replace that one (resume=never)."
+    )
+    assert Run(project / "runs" / "one").state["status"] == "finished"
+    assert weights(project / "runs" / "one") == before
+    assert command.run(words) == 0  # the same again may be
+    assert weights(project / "runs" / "one") == before
+    assert command.run([*words, "seed=2", "resume=never"]) == 0
+    assert weights(project / "runs" / "one") != before
+
+
+def test_what_dvc_has_cleared_away_is_trained_with_other_settings(project):
+    """It deletes a stage's outputs before it runs it, and leaves run.json and the checkpoints."""
+    words = [*QUICK, "logger=none", "name=one"]
+    assert command.run(words) == 0
+    shutil.rmtree(project / "runs" / "one" / "model")
+    (project / "runs" / "one" / "config.yaml").unlink()
+    assert command.run([*words, "seed=2"]) == 0
+
+
+def test_two_trainings_under_one_name_at_once_are_one(project):
+    words = [*QUICK, "logger=none", "name=one", "trainer.max_epochs=500"]
+    program = "import sys; from convlab.cli.main import main; sys.exit(main(['train', *sys.argv[1:]]))"
+    first = subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 120
+        while not (project / "runs" / "one" / "history.csv").is_file():
+            assert first.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        with pytest.raises(ConvlabError, match=r"runs/one is being trained by another process\. Wait for it"):
+            command.run(words)
+    finally:
+        first.kill()
+        first.wait()
+    assert command.run([*QUICK, "logger=none", "name=one"]) == 0

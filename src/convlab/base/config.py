@@ -128,7 +128,7 @@ def _name_as_text(config: DictConfig) -> None:
 def _compose(config_name: str, overrides: list[str]) -> DictConfig:
     conf = project_dir() / "conf"
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        return hydra.compose(config_name, overrides, return_hydra_config=True)
+        return hydra.compose(config_name, overriding.readable(overrides), return_hydra_config=True)
 
 
 def _check_groups(parsed: list[Override]) -> None:
@@ -192,4 +192,5 @@ def _job_name(experiment: str, swept: str) -> str:
 
 
 OmegaConf.register_new_resolver("convlab.job_name", _job_name, replace=True)
+OmegaConf.register_new_resolver("convlab.folder_name", lambda folder: Path(folder).name, replace=True)
 search_path.register()

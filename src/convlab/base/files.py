@@ -9,6 +9,8 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from convlab.base.errors import ConvlabError
 
 SUFFIX = ".partial"  # what a kill leaves behind ends so
@@ -37,6 +39,24 @@ def atomic_file(path: Path) -> Iterator[BufferedRandom]:
     finally:
         with suppress(OSError):  # its folder may be none: that is what went wrong, and is said above
             partial.unlink()
+
+
+@contextmanager
+def only_one(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs, or raise ConvlabError `busy` if a process has it.
+
+    The system frees it when the process ends, however that is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ConvlabError(busy) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:

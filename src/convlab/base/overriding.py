@@ -1,5 +1,6 @@
 """The words of a command line as Hydra reads them: `key=value`, `+key=value`, `key=a,b`."""
 
+import re
 from collections.abc import Iterable
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -8,11 +9,36 @@ from hydra.errors import HydraException
 
 from convlab.base.errors import ConvlabError
 
+PLAIN = re.compile(r"""[^][{}()'",=]+""")  # text that means nothing to Hydra but itself
+
+
+def readable(overrides: Iterable[str]) -> list[str]:
+    """The same words, with quotes around plain text that Hydra's grammar does not take: `name=grüße`."""
+    return [word if _parses(word) else _quoted(word) for word in overrides]
+
+
+def _quoted(word: str) -> str:
+    key, equals, value = word.partition("=")
+    parts = [
+        f'"{part}"' if PLAIN.fullmatch(part) and not _parses(f"x={part}") else part
+        for part in value.split(",")
+    ]
+    quoted = f"{key}{equals}{','.join(parts)}"
+    return quoted if _parses(quoted) else word
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
+
 
 def parse(overrides: Iterable[str]) -> list[Override]:
     """Hydra's own parse of `key=value` words; raises ConvlabError for a word that is not one."""
     parsed = []
-    for word in overrides:
+    for word in readable(overrides):
         try:
             parsed.append(OverridesParser.create().parse_override(word))
         except HydraException:

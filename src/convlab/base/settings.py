@@ -7,11 +7,14 @@ is one line, with the key, the value and what is expected.
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from convlab.base.errors import ConvlabError, near
 
+LONGEST = 200  # bytes of a name; file systems take 255, and something is often added
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if _is_number(value) else value)]  # name=2026
+Name = Annotated[Text, AfterValidator(lambda value: _folder_name(value))]  # of a folder, of a run in MLflow
 Part = dict[str, Any]  # `_target_` and its arguments
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -60,18 +63,18 @@ class Logger(_Section):
 
 
 class Data(_OpenSection):
-    name: Text
+    name: Name
     module: Part
 
 
 class Backbone(_OpenSection):
-    name: Text
+    name: Name
 
 
 class TrainSettings(_Section):
     """What conf/train.yaml composes."""
 
-    name: Text
+    name: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     batch_size: AtLeastOne
     backbone_lr: float | None
@@ -93,7 +96,7 @@ class TrainSettings(_Section):
     logger: Logger
     callbacks: dict[str, Part | None] | None = None
     search: Part | None = None
-    report: Text | None = None
+    report: Name | None = None
     visualize: bool | None = None
 
 
@@ -109,7 +112,27 @@ class VisualizeSettings(TrainSettings):
     attribution: Part
 
 
-SCHEMAS: dict[str, type[TrainSettings]] = {"train": TrainSettings, "visualize": VisualizeSettings}
+class PhotoSet(_OpenSection):
+    name: Name
+    dir: Text
+
+
+class FeaturesSettings(_Section):
+    """What conf/features.yaml composes."""
+
+    dir: Text
+    batch_size: AtLeastOne | None
+    replace: bool
+    reread: bool
+    data: PhotoSet
+    backbone: Backbone
+
+
+SCHEMAS: dict[str, type[_Section]] = {
+    "train": TrainSettings,
+    "visualize": VisualizeSettings,
+    "features": FeaturesSettings,
+}
 
 
 def check(config_name: str, settings: dict[str, Any]) -> None:
@@ -192,6 +215,21 @@ def _kind(value: Any) -> str:
 
 def _shown(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def _folder_name(value: str) -> str:
+    """`value`, if it can name a folder on any system and leads nowhere else."""
+    printable = value != "" and value.isprintable() and not set(value) & set('/\\:*?"<>|')
+    if (
+        not printable
+        or value != value.strip()
+        or value.startswith((".", "-"))
+        or len(value.encode()) > LONGEST
+    ):
+        raise PydanticCustomError(
+            "name", "a name of 1 to {most} bytes for a folder, without / or a leading dot", {"most": LONGEST}
+        )
+    return value
 
 
 def _is_number(value: Any) -> bool:

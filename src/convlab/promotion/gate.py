@@ -3,27 +3,38 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import bdtr
+from scipy.stats import binomtest
 
 from convlab.base.errors import ConvlabError
 from convlab.runs.report.comparison import p_text
+
+WORST = 5  # classes that a refusal names
 
 
 @dataclass(frozen=True)
 class Gate:
     """Bounds of `conf/gate.yaml` for one data set; shares from 0 to 1."""
 
+    min_images: float
     min_accuracy: float
+    min_class_accuracy: float
     alpha: float
     max_calibration_error: float
     max_latency_ms: float
 
     @classmethod
-    def of(cls, settings: dict[str, Any], data: str) -> "Gate":
-        """The bounds for `data`; raises ConvlabError for one that is unknown, missing or no number."""
-        own = settings.get("data") or {}
-        given = {key: value for key, value in settings.items() if key != "data"} | (own.get(data) or {})
+    def of(cls, settings: dict[str, Any], data: str, defaults: dict[str, Any] | None = None) -> "Gate":
+        """The bounds for `data`; raises ConvlabError for one that is unknown, missing or no number.
+
+        defaults: convlab's own settings, for bounds that a project's do not state.
+        """
         known = [field.name for field in fields(cls)]
+        own = settings.get("data") or {}
+        given = {key: value for key, value in (defaults or {}).items() if key in known}
+        given |= {key: value for key, value in settings.items() if key != "data"} | (own.get(data) or {})
         if wrong := sorted(set(given) ^ set(known)):
             raise ConvlabError(
                 f"conf/gate.yaml, {data}: {', '.join(wrong)} unknown or missing. Bounds: {', '.join(known)}."
@@ -32,6 +43,41 @@ class Gate:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ConvlabError(f"conf/gate.yaml, {data}: {name} must be a number, not {value!r}.")
         return cls(**given)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said of each class's test images. counts: k k, row: true class, column: predicted."""
+
+    classes: list[str]
+    counts: NDArray[np.int64]
+
+    @property
+    def num_images(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.counts.trace() / self.num_images)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy (Wilson), as `evaluate` measures it."""
+        found = binomtest(int(self.counts.trace()), self.num_images).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
+
+    @property
+    def most_frequent(self) -> tuple[str, float]:
+        """The class with most test images, and its share of them: what guessing it always would get right."""
+        images = self.counts.sum(axis=1)
+        return self.classes[int(images.argmax())], float(images.max() / images.sum())
+
+    @property
+    def by_class(self) -> list[tuple[float, int, str]]:
+        """Accuracy (0 where there is no image), number of images and name of each class, the worst first."""
+        images = self.counts.sum(axis=1)
+        right = self.counts.diagonal() / np.maximum(images, 1)
+        return sorted(zip(right.tolist(), images.tolist(), self.classes, strict=True))
 
 
 @dataclass(frozen=True)
@@ -80,24 +126,65 @@ class Condition:
 
 
 def judge(
-    gate: Gate, accuracy: float, calibration: Calibration, latency_ms: float, pairing: Pairing | None
+    gate: Gate, answers: Answers, calibration: Calibration, latency_ms: float, pairing: Pairing | None
 ) -> list[Condition]:
     """Each condition of `gate` in turn; without a champion before, there is none to compare with."""
     conditions = [
-        _accuracy(accuracy, gate.min_accuracy),
+        _images(answers.num_images, gate.min_images),
+        _accuracy(answers, gate.min_accuracy),
+        _better_than_guessing(answers),
+        _classes(answers, gate.min_class_accuracy),
         _calibration(calibration, gate.max_calibration_error),
         _latency(latency_ms, gate.max_latency_ms),
     ]
     return conditions if pairing is None else [*conditions, _compared(pairing, gate.alpha)]
 
 
-def _accuracy(accuracy: float, bound: float) -> Condition:
+def _images(number: int, bound: float) -> Condition:
+    return Condition(
+        "test images",
+        f"{number:,}",
+        f"at least {bound:,g}",
+        number >= bound,
+        f"{number:,} test images are too few to judge by, {bound:,g} are required",
+    )
+
+
+def _accuracy(answers: Answers, bound: float) -> Condition:
+    low, high = answers.interval
     return Condition(
         "accuracy",
-        f"{accuracy:.2%}",
-        f"at least {bound:.2%}",
-        accuracy >= bound,  # not a number fails, here and below
-        f"accuracy {accuracy:.2%} is {100 * (bound - accuracy):.2f} points below the {bound:.2%} required",
+        f"{answers.accuracy:.2%}, 95 % interval {low:.2%} to {high:.2%}",
+        f"low end at least {bound:.2%}",
+        low >= bound,
+        f"accuracy {answers.accuracy:.2%} of {answers.num_images:,} images may be as low as {low:.2%}, "
+        f"{100 * (bound - low):.2f} points below the {bound:.2%} required",
+    )
+
+
+def _better_than_guessing(answers: Answers) -> Condition:
+    low, _ = answers.interval
+    name, share = answers.most_frequent
+    return Condition(
+        "better than guessing",
+        f"{low:.2%} at the low end",
+        f"above {share:.2%}, the share of {name}",
+        low > share,
+        f"always saying {name} would be right for {share:.2%}, and its accuracy may be as low as {low:.2%}",
+    )
+
+
+def _classes(answers: Answers, bound: float) -> Condition:
+    by_class = answers.by_class
+    failing = [f"{name} {right:.2%} of {images:,}" for right, images, name in by_class if right < bound]
+    right, images, name = by_class[0]
+    more = f" and {len(failing) - WORST:,} more" if len(failing) > WORST else ""
+    return Condition(
+        "every class",
+        f"the worst is {name}, {right:.2%} of {images:,}",
+        f"at least {bound:.2%} of each",
+        not failing,
+        f"below the {bound:.2%} required of each class: {', '.join(failing[:WORST])}{more}",
     )
 
 

@@ -15,12 +15,13 @@ from convlab.base.console import warn
 from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
 from convlab.base.project import conf_file
+from convlab.base.shipped import shipped
 from convlab.prediction import complete_model
 from convlab.prediction.export.checked import images_of
 from convlab.prediction.export.formats import NotExportable
 from convlab.promotion import model_card
 from convlab.promotion.calibration import error_by_chance
-from convlab.promotion.gate import Calibration, Condition, Gate, judge
+from convlab.promotion.gate import Answers, Calibration, Condition, Gate, judge
 from convlab.promotion.latency import median_ms
 from convlab.promotion.pairing import pair
 from convlab.runs import champions
@@ -50,7 +51,7 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
     if predictions is None or run.lineage.get("weights_hash") != model.weights_hash:
         raise ConvlabError(f"{run.name} has not been evaluated as it is now. {run.remedy}")
     labels, probabilities = predictions
-    gate = Gate.of(_settings("gate.yaml"), run.data)
+    gate = Gate.of(_settings(conf_file("gate.yaml")), run.data, _settings(shipped("conf") / "gate.yaml"))
     with champions.changing(run.data) as staged:
         history = champions.history(run.data)
         if history and Run(history[-1].directory).lineage == run.lineage:
@@ -59,7 +60,7 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
         pairing = pair(history[-1], run, labels, probabilities.argmax(1) == labels) if history else None
         latency_ms = median_ms(complete_model.load(staged))
         calibration = Calibration(run.metric("test/ece"), error_by_chance(probabilities))
-        conditions = judge(gate, run.metric("test/acc"), calibration, latency_ms, pairing)
+        conditions = judge(gate, _answers(run), calibration, latency_ms, pairing)
         if not all(condition.passed for condition in conditions):
             return Outcome(conditions)
         try:
@@ -70,7 +71,7 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
         for name in ("metrics.json", "predictions.npz"):
             shutil.copy(run.directory / name, staged)
         write_json(staged / "gate.json", [asdict(condition) for condition in conditions])
-        licences = model_card.Licences.of(_settings("licences.yaml"), run.data, model.backbone)
+        licences = model_card.Licences.of(_settings(conf_file("licences.yaml")), run.data, model.backbone)
         text = model_card.markdown(run, model, conditions, licences, chosen_from)
         (staged / "README.md").write_text(text, encoding="utf-8")
         registered = _register(champion, staged, run.state.get("mlflow"))
@@ -105,8 +106,13 @@ def _register(champion: Champion, directory: Path, mlflow: dict[str, str] | None
     )
 
 
-def _settings(name: str) -> dict[str, Any]:
-    path = conf_file(name)
+def _answers(run: Run) -> Answers:
+    confusion = run.confusion
+    assert confusion is not None  # `promote` has seen its predictions
+    return Answers(run.classes, confusion)
+
+
+def _settings(path: Path) -> dict[str, Any]:
     try:
         settings: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:

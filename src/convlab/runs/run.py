@@ -116,6 +116,12 @@ class Run:
         write_json(self.directory / "run.json", self.state | facts)
 
     @property
+    def commands(self) -> list[str]:
+        """What repeats it: the command that trained it, if run.json has it, and the one that measures it."""
+        trained = self.state.get("command")
+        return [*([str(trained)] if trained else []), f"convlab evaluate {self.argument}"]
+
+    @property
     def seconds(self) -> float | None:
         """Training time, validation included; it differs between equal runs."""
         seconds = self.state.get("seconds")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from convlab.base.project import conf_file
 from convlab.runs.metrics import METRICS
 from convlab.runs.run import Run
 
@@ -66,21 +65,14 @@ def note(run: Run, config: dict[str, Any], metrics: dict[str, Any] | None = None
     data, content = config["data"], lineage["data_hash"][:12]
     lines = [result, f"**Data:** `{data['name']}` in `{data['module']['dir']}`, content `{content}`."]
     lines += [f"**Substitute:** {words}." for words in lineage["substitutes"]]
-    lines.append("**To repeat it:**\n\n```bash\n" + "\n".join(_commands(run, config)) + "\n```")
+    lines.append("**To repeat it:**\n\n```bash\n" + "\n".join(_commands(run)) + "\n```")
     return "\n\n".join(lines)
 
 
-def _commands(run: Run, config: dict[str, Any]) -> list[str]:
-    state = run.state
-    commit, dirty = state.get("git_commit"), state.get("git_dirty")
-    commands = []
-    if commit:
-        commands.append(f"git checkout {commit}" + ("   # and what was not committed then" if dirty else ""))
-    if state.get("command"):
-        commands.append(state["command"])
-    elif conf_file(f"experiment/{config['name']}.yaml").is_file():
-        commands.append(f"convlab train experiment={config['name']}")
-    return [*commands, f"convlab evaluate {run.name}"]
+def _commands(run: Run) -> list[str]:
+    commit, dirty = run.state.get("git_commit"), run.state.get("git_dirty")
+    checkout = f"git checkout {commit}" + ("   # and what was not committed then" if dirty else "")
+    return [*([checkout] if commit else []), *run.commands]
 
 
 def _last_word(target: str | None) -> str | None:

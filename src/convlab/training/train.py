@@ -1,5 +1,6 @@
 """One training run, from a plain configuration to a finished run directory."""
 
+import hashlib
 import logging
 import shutil
 import warnings
@@ -12,10 +13,12 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from convlab.base import own_code
-from convlab.base.config import config_hash, recorded, save
+from convlab.base.config import config_hash, lasting, recorded, save
 from convlab.base.errors import ConvlabError
+from convlab.base.files import only_one
 from convlab.base.parts import instantiate
-from convlab.base.project import project_dir
+from convlab.base.project import project_dir, state_dir
+from convlab.base.trees import flat
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
 from convlab.models import saved
@@ -28,6 +31,7 @@ from convlab.training.classifier import Classifier
 from convlab.training.history import History
 from convlab.training.trainer import max_steps, trainer
 
+DIFFERENCES = 5  # settings that a refusal names
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")  # resuming
@@ -42,13 +46,29 @@ def train(
     parent_id: str | None = None,
     callbacks: Sequence[pl.Callback] = (),
     command: str | None = None,
+    replace: bool = True,
 ) -> None:
     """Train as `config` says; afterwards `run_dir` holds what runs/run.py lists, less the evaluation.
 
-    command: what repeats it, for the record.
+    command: what repeats it, for the record. replace: whether a finished run with other settings may go.
     Resumes from `checkpoints/last.ckpt` as `config["resume"]` allows, and in the same record.
-    Raises ConvlabError for settings that don't fit together.
+    Raises ConvlabError for settings that don't fit together, for a run that is not to be replaced, and while
+    another process trains in `run_dir`.
     """
+    lock = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
+    busy = f"{run_dir} is being trained by another process. Wait for it, or train under another name=..."
+    with only_one(state_dir() / "training" / lock, busy):
+        _train(config, run_dir, parent_id, callbacks, command, replace)
+
+
+def _train(
+    config: dict[str, Any],
+    run_dir: Path,
+    parent_id: str | None,
+    callbacks: Sequence[pl.Callback],
+    command: str | None,
+    replace: bool,
+) -> None:
     pl.seed_everything(config["seed"], verbose=False)
     data: LabelledData = instantiate(config["data"]["module"], "data.module")
     config = _with_sizes(config, data)
@@ -62,6 +82,8 @@ def train(
     if config["channels_last"]:  # the images follow the weights
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run, recorder = Run(run_dir), recorders.of(config["logger"])
+    if not replace:
+        _keep_other(run, config, lineage)
     last = checkpoints.to_resume(config, run, lineage)
     if last is None:
         shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
@@ -84,6 +106,24 @@ def train(
         raise
     run.update_state(status="finished", seconds=round(seconds, 2), error=None)
     recorder.trained(run, config, checkpoints.chosen(config, run))
+
+
+def _keep_other(run: Run, config: dict[str, Any], lineage: dict[str, Any]) -> None:
+    """Raise ConvlabError if `run` is finished with other settings than `config`."""
+    before = run.state.get("lineage", {}).get("config_hash")
+    finished = run.state.get("status") == "finished" and (run.model_dir / "model.json").is_file()
+    if not finished or before in (None, lineage["config_hash"]):
+        return
+    old, new = flat(lasting(run.config)), flat(lasting(config))
+    differing = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
+    if not differing:  # in nothing that a person could change
+        return
+    named = ", ".join(f"{key}: {old.get(key)}, now {new.get(key)}" for key in differing[:DIFFERENCES])
+    more = f" and {len(differing) - DIFFERENCES} more" if len(differing) > DIFFERENCES else ""
+    raise ConvlabError(
+        f"{run.directory} holds a finished run with other settings ({named}{more}). "
+        "Give this one a name of its own (name=...), or replace that one (resume=never)."
+    )
 
 
 def _with_sizes(config: dict[str, Any], data: LabelledData) -> dict[str, Any]:

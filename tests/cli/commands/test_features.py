@@ -488,3 +488,29 @@ def test_doubts_are_said_again_when_nothing_is_decoded(photos, run):
     ]
     for said in (run(), run()):
         assert all(each in said for each in doubts)
+
+
+def test_vectors_of_another_folder_are_kept(project, photos, run):
+    run()
+    before = states(project)
+    for i in range(30):
+        picture(project / "others" / ("cat" if i % 2 else "dog") / f"{i}.png", 100 + i)
+    with pytest.raises(ConvlabError, match=r"holds the vectors of photos, these .* of others\."):
+        run("data.dir=others")
+    assert states(project) == before
+    run("data.dir=others", "data.name=others")
+    assert states(project) == before
+    run("data.dir=others", "replace=true")
+    assert json.loads((output(project) / "meta.json").read_text())["classes"] == ["cat", "dog"]
+
+
+def test_a_set_of_ones_own_is_called_as_its_folder(project, photos, capsys):
+    photos.rename(project / "my birds")
+    words = [word for word in TINY if not word.startswith("data")]
+    assert features.run(["data=photos", "data.dir=my birds", *words]) == 0
+    with (project / "features" / "my birds" / "resnet18_random" / "index.csv").open(newline="") as file:
+        rows = [(row["class"], row["split"]) for row in csv.DictReader(file)]
+    assert {each: rows.count(each) for each in sorted(set(rows))} == {  # 25 of each: cuts at 5 and 7.5
+        **{("daisy", "test"): 5, ("daisy", "train"): 17, ("daisy", "val"): 3},
+        **{("rose", "test"): 5, ("rose", "train"): 17, ("rose", "val"): 3},
+    }

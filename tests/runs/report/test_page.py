@@ -11,6 +11,7 @@ from convlab.figures import style
 from convlab.runs.report import page
 from convlab.runs.report.comparison import compare
 from convlab.runs.report.results import find, read
+from convlab.runs.run import Run
 
 HOSTILE = "<script>alert('&')</script>"
 
@@ -125,11 +126,13 @@ def test_intervals_are_drawn_to_scale(project):
 
 
 def test_commands_and_lineage(project):
+    """What trained it, overrides and all, though conf/ has an experiment of that name."""
     (project / "conf" / "experiment" / "known.yaml").touch()
-    make(project, "known", acc=0.9)
+    command = "convlab train experiment=known trainer.max_epochs=1 optimizer.lr=0.2"
+    Run(make(project, "known", acc=0.9)).update_state(command=command)
     make(project, "loose")
     page = html()
-    assert "<pre>convlab train experiment=known\nconvlab evaluate known</pre>" in page
+    assert f"<pre>{command}\nconvlab evaluate known</pre>" in page
     assert "<pre>convlab evaluate loose</pre>" in page
     assert page.count("<dd><code>c0ffee</code></dd>") == 2
 

@@ -12,9 +12,10 @@ It can be stopped at any moment; the same command resumes. Files whose inode, si
 time stamps show that nothing can have changed are not read again; reread=true reads every one.
 
 Photos are expected as <data.dir>/<class>/<photo>.jpg (or png, bmp, gif, webp, tiff), two classes at
-least. Which split a photo falls into is decided by its content, so adding, moving or renaming
-photos moves no other. Photos that come divided, <data.dir>/train/<class>/... beside val/ and test/ in
-any usual spelling, stay so. A photo that can't be read is reported and skipped.
+least. Which split a photo falls into is decided by its content, so moving or renaming one moves none;
+data=photos, for your own, also gives every class its share. Photos that come divided,
+<data.dir>/train/<class>/... beside val/ and test/ in any usual spelling, stay so. A photo that can't be
+read is reported and skipped.
 
 backbone.runtime says what computes: auto, torch, compile, onnxruntime or openvino. The vectors are the same.
 
@@ -28,11 +29,13 @@ and the cache below .convlab/bottlenecks/ (CONVLAB_STATE moves .convlab).
 examples
   convlab features data=flowers backbone=inception_v3
   convlab features data=patches backbone=resnet18_random     no download: random weights
-  convlab features data=flowers data.name=birds data.dir=my/birds
+  convlab features data=photos data.dir=my/birds             your own: features/birds/
   convlab features data=flowers data.split.test=0.3          a larger test split
+  convlab features data=flowers data.dir=new/flowers replace=true    other photos in place of the former
   convlab features data=flowers reread=true                  after a disk failure: trust no time stamp
 """
 
+import json
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -72,6 +75,7 @@ def run(args: list[str]) -> int:
     preprocessing = Preprocessing.from_dict(_plain(config.backbone.preprocessing))
     backbone = _backbone(config.backbone)
     state = state_dir() / "features" / config.data.name / config.backbone.name
+    _keep_other(config)
     hashes = ContentHashes(state / "content_hashes", reread=config.reread)
     folder = scan(project_dir() / config.data.dir, hashes.of)
     for message in _warnings(config, backbone, folder):
@@ -100,6 +104,21 @@ def run(args: list[str]) -> int:
     return 0
 
 
+def _keep_other(config: DictConfig) -> None:
+    """Raise ConvlabError if the directory holds the vectors of another photo folder."""
+    try:
+        before = json.loads((project_dir() / config.dir / "meta.json").read_text()).get("dir")
+    except (OSError, ValueError):  # absent, or damaged
+        return
+    moved = before is not None and not (project_dir() / before).is_dir()
+    if config.replace or moved or before in (None, config.data.dir):
+        return
+    raise ConvlabError(
+        f"{config.dir} holds the vectors of {before}, these would be those of {config.data.dir}. Give them a "
+        "name of their own (data.name=...), or replace the others (replace=true)."
+    )
+
+
 def _composed(args: list[str]) -> DictConfig:
     """What the words compose; photos and backbone may be an experiment's, or those of a file of configs/."""
     own, words = overriding.own_words(args, ("experiment", "from"))
@@ -108,7 +127,9 @@ def _composed(args: list[str]) -> DictConfig:
     if "from" in own:
         given = OmegaConf.load(own["from"])
     else:
-        kept = [word for word in words if word.partition("=")[0] in ("dir", "batch_size", "reread")]
+        kept = [
+            word for word in words if word.partition("=")[0] in ("dir", "batch_size", "reread", "replace")
+        ]
         given = compose("train", [f"experiment={own['experiment']}", *(set(words) - set(kept))])
         words = kept
     if not given.data.get("split"):
@@ -172,6 +193,7 @@ def _meta(
         counts[row.class_name][row.split] += 1
     return {
         "data": config.data.name,
+        "dir": config.data.dir,
         "classes": classes,
         "counts": counts,
         "num_photos": {split: sum(each[split] for each in counts.values()) for split in SPLITS},

@@ -20,7 +20,7 @@ often used:
   trainer.max_epochs=3  batch_size=64  optimizer.lr=0.02  seed=2      change one number
   averaging.decay=0.99      also keep a moving average of the weights
   resume=latest             resume from the last checkpoint although settings changed (more epochs, say)
-  resume=never              restart
+  resume=never              restart; also in place of a finished run with other settings
   evaluate=true             measure the test split when training ends
   sweep.resume=true         with -m: run only what the last sweep with the same overrides left undone
 
@@ -35,7 +35,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from convlab.base import config
+from convlab.base import config, overriding
 from convlab.base.console import console
 from convlab.runs import recorder as recorders
 from convlab.runs.run import Run
@@ -52,7 +52,7 @@ def run(args: list[str]) -> int:
     if flags:
         return _hydra(args)
     job = config.job(overrides)
-    _train(job.settings, job.directory, None, overrides, job.settings["evaluate"])
+    _train_alone(job.settings, job.directory, overrides)
     _say_what_next(Run(job.directory), job.settings)
     return 0
 
@@ -70,13 +70,16 @@ def _hydra(args: list[str]) -> int:
         settings, own = config.plain(cfg), HydraConfig.get()
         directory, overrides = Path(own.runtime.output_dir), list(own.overrides.task)
         if own.mode != RunMode.MULTIRUN:
-            _train(settings, directory, None, overrides, settings["evaluate"])
+            _train_alone(settings, directory, overrides)
             return
+        command = _command(settings, directory, overrides)
         multirun.job(
-            settings, directory, lambda parent_id: _train(settings, directory, parent_id, overrides, True)
+            settings,
+            directory,
+            lambda parent_id: _train(settings, directory, command, True, parent_id=parent_id),
         )
 
-    argv, sys.argv = sys.argv, ["convlab train", *args]
+    argv, sys.argv = sys.argv, ["convlab train", *overriding.readable(args)]
     try:
         hydra.main(config_path=str(project_dir() / "conf"), config_name="train", version_base="1.3")(job)()
     finally:
@@ -84,16 +87,20 @@ def _hydra(args: list[str]) -> int:
     return 0
 
 
-def _train(
-    settings: dict[str, Any], directory: Path, parent_id: str | None, overrides: list[str], evaluate: bool
-) -> None:
+def _train_alone(settings: dict[str, Any], directory: Path, overrides: list[str]) -> None:
+    """Unless told to, never in place of a finished run with other settings."""
+    command = _command(settings, directory, overrides)
+    _train(settings, directory, command, settings["evaluate"], replace=settings["resume"] != "auto")
+
+
+def _train(settings: dict[str, Any], directory: Path, command: str, measured: bool, **how: Any) -> None:
     from convlab.training.train import train
 
-    train(settings, directory, parent_id, command=_command(settings, directory, overrides))
-    if evaluate:
-        from convlab.training.evaluation import evaluate as measure
+    train(settings, directory, command=command, **how)
+    if measured:
+        from convlab.training.evaluation import evaluate
 
-        measure(directory)
+        evaluate(directory)
 
 
 def _command(settings: dict[str, Any], directory: Path, overrides: list[str]) -> str:

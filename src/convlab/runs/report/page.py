@@ -18,7 +18,6 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from convlab.base import templates
-from convlab.base.project import conf_file
 from convlab.figures import plots, style
 from convlab.runs.metrics import COLUMNS
 from convlab.runs.report.comparison import Comparison, DataSet, show
@@ -88,7 +87,7 @@ def _run(run: Run, anchor: str) -> dict[str, Any]:
         "inside": _inside(run.directory / "visualize"),
         "lineage": {name: run.lineage[name] for name in HASHES if run.lineage.get(name)},
         "substitutes": run.substitutes,
-        "commands": _commands(run),
+        "commands": run.commands,
         "config": settings.read_text() if settings.is_file() else None,
     }
 
@@ -134,14 +133,6 @@ def _settings(runs: list[Run]) -> list[tuple[str, list[str]]]:
     names = sorted({name for settings in flat for name in settings} - {"name"})
     table = [(name, [settings.get(name, "") for settings in flat]) for name in names]
     return [(name, values) for name, values in table if len(set(values)) > 1]
-
-
-def _commands(run: Run) -> list[str]:
-    """What repeats the run. One that no experiment describes can only be measured again."""
-    commands = [f"convlab evaluate {run.argument}"]
-    if conf_file(f"experiment/{run.name}.yaml").is_file():
-        commands.insert(0, f"convlab train experiment={run.name}")
-    return commands
 
 
 def svg(figure: Figure, salt: str) -> Markup:
