@@ -20,6 +20,10 @@ BIN = Path(sys.executable).parent
 DOCS = ROOT / "docs"
 TUTORIAL = DOCS / "tutorial"
 PAGES = sorted(path for path in TUTORIAL.glob("*.md") if path.name != "README.md")
+LONG = ("05-lenet5", "07-recipe", "08-inception")  # each of the others takes half as long
+QUICK_AND_LONG = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in LONG else []) for page in PAGES
+]
 WRITTEN = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 MAX_PICTURE_BYTES = 300_000
 TWENTY_STEPS = "++trainer.max_steps=20 ++trainer.limit_train_batches=20"
@@ -146,7 +150,7 @@ def paced(*paces: str) -> list[Path]:
 
 
 @pytest.mark.timeout(900)  # of a busy machine; otherwise seconds
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", QUICK_AND_LONG)
 def test_a_page_runs_on_the_sample(page, offline):
     follow(page, ("",))
 

@@ -74,6 +74,7 @@ def test_a_runtime_gives_timms_vectors_for_batches_of_any_size(name, capsys):
     assert capsys.readouterr().out == f"runtime: {name} (backbone.runtime={name})\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COMPILER, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch about itself
 def test_compiling_happens_once_though_the_last_batch_is_smaller(capsys):

@@ -128,6 +128,17 @@ def test_class_names_of_any_kind_are_recorded(project):
     }
 
 
+def test_a_class_name_beyond_mlflows_limit_is_cut(project):
+    """MLflow takes 250 characters of a metric's name, and 1,000 metrics at once."""
+    run_id = mlflow_runs.start("convlab", "one", {})
+    names = [f"test_class/{'x' * 240}{number:04}" for number in range(1200)]
+    mlflow_runs.log_metrics(run_id, {name: value for value, name in enumerate(names[:2])})
+    found = store.client().get_run(run_id).data.metrics
+    assert found == {f"test_class/{'x' * 229}": 0, f"test_class/{'x' * 229}_": 1}
+    mlflow_runs.log_metrics(run_id, {f"test_class/{number}": number for number in range(1200)})
+    assert len(store.client().get_run(run_id).data.metrics) == 1202
+
+
 class TestBatchedLogger:
     def history(self, run_id):
         found = store.client().get_metric_history(run_id, "train/loss_step")

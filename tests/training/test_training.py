@@ -18,6 +18,7 @@ from convlab.cli.commands import train as command
 from convlab.models import saved
 from convlab.runs import model_file
 from convlab.runs.run import Run
+from convlab.tracking import store
 from convlab.training.evaluation import evaluate
 from convlab.training.train import train
 
@@ -134,7 +135,10 @@ def killed_in_training(arguments, project):
     process.wait()
 
 
-@pytest.mark.parametrize("every_n_steps", ["null", "7"], ids=["epoch", "mid-epoch"])
+@pytest.mark.parametrize(
+    "every_n_steps",
+    [pytest.param("null", id="epoch", marks=pytest.mark.slow), pytest.param("7", id="mid-epoch")],
+)
 def test_killed_and_resumed_is_as_if_undisturbed(convlab, project, every_n_steps):
     common = ["experiment=digits_fully_connected", "model=lenet", "logger=none", "trainer.max_epochs=3"]
     common += ["+trainer.limit_train_batches=10", "+trainer.limit_val_batches=1"]
@@ -195,7 +199,7 @@ def test_never_starts_anew(settings, project, capsys):
         ("resume=latest", r"there is no .*last\.ckpt to resume from"),
         ("resume=maybe", "resume=maybe: expected .auto., .latest. or .never."),
         ("model.num_classes=7", "num_classes=7, but the data has 10 classes"),
-        ("model.num_inputs=100", r"does not accept inputs of shape \(1, 28, 28\)"),
+        ("model.num_inputs=100", r"the data's images of 1x28x28 \(c h w\)"),
         ("batch_size=0", "batch_size=0: expected at least 1"),
     ],
 )
@@ -266,3 +270,31 @@ def test_two_trainings_under_one_name_at_once_are_one(project):
         first.kill()
         first.wait()
     assert command.run([*QUICK, "logger=none", "name=one"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trainer.accelerator=gpu"], "No supported gpu backend found"),
+        (["optimizer.lr=-1"], "Invalid learning rate: -1"),
+        (["+trainer.precision=7"], "Precision 7 is invalid"),
+        (["+trainer.fast_dev_run=true"], r"keeps no checkpoint .* A quick try: trainer\.max_epochs=1"),
+        (["~scheduler"], r"^scheduler is missing\. scheduler=constant is none\.$"),
+        (["~averaging"], r"^averaging is missing\. averaging\.decay=null is none\.$"),
+        (
+            ["model._target_=convlab.models.nix.Net"],
+            r"_target_=convlab\.models\.nix\.Net could not be",
+        ),
+        (["model=lenet5"], r"data's images of 1x28x28 \(c h w\): .*preprocessing\.pad=2.*input=1,28,28"),
+        (
+            ["model=lenet5", "data.module.preprocessing.size=20"],
+            r"images of 1x20x20 \(c h w\): .*\. `convlab summary",
+        ),
+    ],
+)
+def test_a_run_that_fails_at_its_settings_is_no_run(project, words, message):
+    with pytest.raises(ConvlabError, match=message) as error:
+        command.run(["experiment=digits_fully_connected", "name=one", *words])
+    assert "\n" not in str(error.value)
+    assert not (project / "runs" / "one").exists()
+    assert store.client().search_runs([store.experiment_id("convlab")]) == []

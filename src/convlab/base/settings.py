@@ -153,6 +153,14 @@ def check_kind(key: str, value: Any, usual: Any) -> None:
     raise ConvlabError(f"{key}={_shown(value)}: expected {_kind(usual)}, such as {_shown(usual)}.")
 
 
+WITHOUT = {  # how to do without a part: `~scheduler` leaves a hole
+    "scheduler": "scheduler=constant is none.",
+    "averaging": "averaging.decay=null is none.",
+    "backbone": "backbone=none is none.",
+    "logger": "logger=none is none.",
+    "checkpoint": "checkpoint.monitor=null takes the last step.",
+    "init": "init=null is none.",
+}
 EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -177,7 +185,7 @@ def _explained(error: ValidationError, settings: dict[str, Any]) -> str:
         hint = near(path[-1], siblings) or "`convlab train --cfg job` prints every key."
         return f"there is no setting '{key}'. {hint}"
     if kind == "missing":
-        return f"{key} is missing. conf/train.yaml has it."
+        return f"{key} is missing. {WITHOUT.get(key, 'conf/train.yaml has it.')}"
     expected = EXPECTED.get(kind) or first["msg"].removeprefix("Input should be ")
     expected = expected.replace("greater than or equal to", "at least")
     return f"{key}={_shown(first['input'])}: expected {expected}."

@@ -16,6 +16,7 @@ from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
 from convlab.base.project import conf_file
 from convlab.base.shipped import shipped
+from convlab.features.outdated import outdated
 from convlab.prediction import complete_model
 from convlab.prediction.export.checked import images_of
 from convlab.prediction.export.formats import NotExportable
@@ -51,6 +52,8 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
     if predictions is None or run.lineage.get("weights_hash") != model.weights_hash:
         raise ConvlabError(f"{run.name} has not been evaluated as it is now. {run.remedy}")
     labels, probabilities = predictions
+    if changed := outdated(run.config.get("data", {})):
+        warn(changed)
     gate = Gate.of(_settings(conf_file("gate.yaml")), run.data, _settings(shipped("conf") / "gate.yaml"))
     with champions.changing(run.data) as staged:
         history = champions.history(run.data)

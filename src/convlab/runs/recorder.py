@@ -32,6 +32,9 @@ class Recorder(Protocol):
     def failed(self, run: Run) -> None:
         """The training ended with an error."""
 
+    def discarded(self, run: Run) -> None:
+        """It ended at its settings, before it had learned anything: it is no run."""
+
     def pruned(self, run: Run) -> None:
         """The training was ended early by a search."""
 
@@ -77,6 +80,9 @@ class Unrecorded:
         pass
 
     def failed(self, run: Run) -> None:
+        pass
+
+    def discarded(self, run: Run) -> None:
         pass
 
     def pruned(self, run: Run) -> None:

@@ -22,6 +22,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_NAME,
     MLFLOW_SOURCE_TYPE,
 )
+from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, MAX_METRICS_PER_BATCH
 
 from convlab.runs import lineage
 from convlab.tracking import run_page
@@ -29,6 +30,7 @@ from convlab.tracking.store import client, experiment_id, uri
 
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
 
+NAME_LENGTH = MAX_ENTITY_KEY_LENGTH - 10  # leaves room for what tells equal ones apart
 SAMPLED_EVERY_S = 2.0  # the machine's load; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets it, too
 
 
@@ -70,18 +72,19 @@ def log_params(run_id: str, config: dict[str, Any]) -> None:
 def log_metrics(run_id: str, metrics: dict[str, float], model_id: str | None = None) -> None:
     """Metrics by name, of the run and of its logged model.
 
-    A character that MLflow refuses in a name (class names have any) becomes `_`.
+    A character that MLflow refuses in a name (class names have any) becomes `_`, and a long name is cut.
     """
     now, accepted = int(time.time() * 1000), dict[str, float]()
     for name, value in metrics.items():
-        plain = re.sub(r"[^A-Za-z0-9_./: -]", "_", name)
+        plain = re.sub(r"[^A-Za-z0-9_./: -]", "_", name)[:NAME_LENGTH]
         while plain in accepted:
             plain += "_"
         accepted[plain] = value
     entries = [
         Metric(name, value, now, 0, model_id=model_id, run_id=run_id) for name, value in accepted.items()
     ]
-    client().log_batch(run_id, entries)
+    for start in range(0, len(entries), MAX_METRICS_PER_BATCH):
+        client().log_batch(run_id, entries[start : start + MAX_METRICS_PER_BATCH])
 
 
 def log_files(run_id: str, paths: Iterable[Path], folder: str | None = None) -> None:
@@ -122,6 +125,11 @@ def system_metrics(run_id: str, going_on: bool) -> Iterator[None]:
         monitor.collect_metrics()
         monitor.publish_metrics(monitor.aggregate_metrics())
         monitor.mlflow_logger.flush()
+
+
+def delete(run_id: str) -> None:
+    """Out of the list; MLflow keeps it among the deleted ones until `mlflow gc`."""
+    client().delete_run(run_id)
 
 
 def end(run_id: str, failed: bool = False) -> None:

@@ -61,6 +61,9 @@ class MlflowRecorder:
     def failed(self, run: Run) -> None:
         mlflow.end(_noted(run)["run_id"], failed=True)
 
+    def discarded(self, run: Run) -> None:
+        mlflow.delete(_noted(run)["run_id"])
+
     def pruned(self, run: Run) -> None:
         mlflow.set_tags(_noted(run)["run_id"], {"pruned": True})
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from scipy.stats import binomtest
 from torch import Tensor, nn
 from torchmetrics.functional.classification import (
@@ -13,8 +14,10 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
 )
 
+from convlab.base.console import warn
 from convlab.base.files import write_json
 from convlab.data.batches import Batches
+from convlab.data.image_file import UnreadableImage
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
 from convlab.figures.mistakes import mistakes, worst_mistakes
@@ -101,10 +104,19 @@ def _per_class(logits: Tensor, labels: Tensor, classes: list[str]) -> dict[str, 
     return {name: {"acc": float(accuracy[i]), "num_images": int(counts[i])} for i, name in enumerate(classes)}
 
 
+def _image(data: LabelledData, index: int) -> Image.Image:
+    """The picture of a mistake; a grey one where its file is gone, which the figures don't depend on."""
+    try:
+        return data.image("test", index)
+    except UnreadableImage as error:
+        warn(f"a mistake can't be shown: {error}")
+        return Image.new("L", (64, 64), "grey")
+
+
 def _draw(run_dir: Path, data: LabelledData, probabilities: Tensor, labels: Tensor) -> None:
     matrix = multiclass_confusion_matrix(probabilities, labels, len(data.classes))
     plots.confusion_matrix(matrix.numpy(), data.classes).savefig(run_dir / "confusion.png")
     worst = worst_mistakes(labels.numpy(), probabilities.numpy())
-    images = [data.image("test", int(index)) for index in worst]
+    images = [_image(data, int(index)) for index in worst]
     gallery = mistakes(images, labels[worst].numpy(), probabilities[worst].numpy(), data.classes)
     gallery.savefig(run_dir / "mistakes.png")

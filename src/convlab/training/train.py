@@ -13,12 +13,11 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from convlab.base import own_code
-from convlab.base.config import config_hash, lasting, recorded, save
+from convlab.base.config import config_hash, recorded, save
 from convlab.base.errors import ConvlabError
 from convlab.base.files import only_one
 from convlab.base.parts import instantiate
 from convlab.base.project import project_dir, state_dir
-from convlab.base.trees import flat
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
 from convlab.models import saved
@@ -26,12 +25,11 @@ from convlab.runs import recorder as recorders
 from convlab.runs.lineage import git_state
 from convlab.runs.model_file import ModelFile
 from convlab.runs.run import Run
-from convlab.training import checkpoints
+from convlab.training import checkpoints, checks
 from convlab.training.classifier import Classifier
 from convlab.training.history import History
 from convlab.training.trainer import max_steps, trainer
 
-DIFFERENCES = 5  # settings that a refusal names
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")  # resuming
@@ -78,16 +76,17 @@ def _train(
     network = saved.build(config["model"], [project_dir()])
     if config["init"]:
         _add_origin(lineage, instantiate(config["init"], "init")(network) or {})
-    _check_shapes(network, data)
+    checks.shapes_fit(network, data)
     if config["channels_last"]:  # the images follow the weights
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run, recorder = Run(run_dir), recorders.of(config["logger"])
     if not replace:
-        _keep_other(run, config, lineage)
+        checks.keep_other(run, config, lineage)
     last = checkpoints.to_resume(config, run, lineage)
     if last is None:
         shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
         (run_dir / "run.json").unlink(missing_ok=True)
+    fresh = parent_id is None and not run_dir.exists()
     run_dir.mkdir(parents=True, exist_ok=True)
     save(recorded(config), run_dir / "config.yaml")
     recorder.begin(run, config, lineage, parent_id)
@@ -101,29 +100,15 @@ def _train(
         seconds = history.seconds
         _finish(config, run, data, lineage, history)
     except BaseException as error:
+        if fresh and isinstance(error, ConvlabError) and not history.path.is_file():  # wrong settings: no run
+            recorder.discarded(run)
+            shutil.rmtree(run_dir)
+            raise
         run.update_state(status="failed", error=f"{type(error).__name__}: {error}")
         recorder.failed(run)
         raise
     run.update_state(status="finished", seconds=round(seconds, 2), error=None)
     recorder.trained(run, config, checkpoints.chosen(config, run))
-
-
-def _keep_other(run: Run, config: dict[str, Any], lineage: dict[str, Any]) -> None:
-    """Raise ConvlabError if `run` is finished with other settings than `config`."""
-    before = run.state.get("lineage", {}).get("config_hash")
-    finished = run.state.get("status") == "finished" and (run.model_dir / "model.json").is_file()
-    if not finished or before in (None, lineage["config_hash"]):
-        return
-    old, new = flat(lasting(run.config)), flat(lasting(config))
-    differing = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
-    if not differing:  # in nothing that a person could change
-        return
-    named = ", ".join(f"{key}: {old.get(key)}, now {new.get(key)}" for key in differing[:DIFFERENCES])
-    more = f" and {len(differing) - DIFFERENCES} more" if len(differing) > DIFFERENCES else ""
-    raise ConvlabError(
-        f"{run.directory} holds a finished run with other settings ({named}{more}). "
-        "Give this one a name of its own (name=...), or replace that one (resume=never)."
-    )
 
 
 def _with_sizes(config: dict[str, Any], data: LabelledData) -> dict[str, Any]:
@@ -139,24 +124,6 @@ def _add_origin(lineage: dict[str, Any], origin: dict[str, Any]) -> None:
     """Add where the initial weights come from to where the data comes from."""
     substitutes = [*lineage["substitutes"], *origin.get("substitutes", [])]
     lineage.update(origin | {"substitutes": substitutes})
-
-
-def _check_shapes(network: torch.nn.Module, data: LabelledData) -> None:
-    network.eval()
-    try:
-        with torch.no_grad():
-            num_logits = network(torch.zeros(2, *data.input_shape)).shape[-1]
-    except RuntimeError as error:
-        raise ConvlabError(
-            f"the model does not accept inputs of shape {data.input_shape} (c h w) from this data: {error}. "
-            "For LeNet-5 on 28x28 digits set data.module.preprocessing.pad=2."
-        ) from None
-    if num_logits != len(data.classes):
-        raise ConvlabError(
-            f"model.num_classes={num_logits}, but the data has {len(data.classes)} classes: "
-            f"{', '.join(data.classes)}."
-        )
-    network.train()
 
 
 def _classifier(config: dict[str, Any], network: torch.nn.Module, num_classes: int) -> Classifier:

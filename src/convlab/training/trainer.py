@@ -23,6 +23,11 @@ def trainer(
     config: dict[str, Any], run: Run, first: Sequence[pl.Callback], recorder: Recorder, num_batches: int
 ) -> pl.Trainer:
     """The trainer that `config` describes. first: callbacks that come before all but the random state."""
+    if config["trainer"].get("fast_dev_run"):
+        raise ConvlabError(
+            "trainer.fast_dev_run keeps no checkpoint to make a model of. A quick try: trainer.max_epochs=1 "
+            "+trainer.limit_train_batches=1 +trainer.limit_val_batches=1."
+        )
     loggers = _loggers(config, run, recorder)
     made: pl.Trainer = instantiate(
         config["trainer"] | {"max_steps": -1, "min_epochs": 0},  # StopAfter counts the steps

@@ -57,6 +57,7 @@ from convlab.features.cache import BottleneckCache
 from convlab.features.content_hashes import ContentHashes
 from convlab.features.extract import Extraction, extract
 from convlab.features.feature_set import write_feature_set
+from convlab.features.outdated import hashes_file
 from convlab.features.runtimes.choice import make_runtime
 from convlab.features.runtimes.work import Work
 
@@ -74,9 +75,9 @@ def run(args: list[str]) -> int:
     assign((), shares)  # wrong ones are told of before hours of work
     preprocessing = Preprocessing.from_dict(_plain(config.backbone.preprocessing))
     backbone = _backbone(config.backbone)
-    state = state_dir() / "features" / config.data.name / config.backbone.name
+    remembered = hashes_file(config.data.name, config.backbone.name)
     _keep_other(config)
-    hashes = ContentHashes(state / "content_hashes", reread=config.reread)
+    hashes = ContentHashes(remembered, reread=config.reread)
     folder = scan(project_dir() / config.data.dir, hashes.of)
     for message in _warnings(config, backbone, folder):
         warn(message)
@@ -98,7 +99,7 @@ def run(args: list[str]) -> int:
         rows, unreadable = index(folder, report.failed, shares), folder.unused(report.failed)
         meta = _meta(config, backbone, preprocessing, rows, len(unreadable), folder.divided)
         changed = write_feature_set(project_dir() / config.dir, rows, unreadable, meta, cache, hashes)
-        clear_partials(state)
+        clear_partials(remembered.parent)
         hashes.save()
     _tell(config.dir, folder, rows, unreadable, report, changed)
     return 0

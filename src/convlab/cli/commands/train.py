@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from convlab.base import config, overriding
-from convlab.base.console import console
+from convlab.base.console import console, warn
 from convlab.runs import recorder as recorders
 from convlab.runs.run import Run
 from convlab.training import multirun
@@ -89,6 +89,10 @@ def _hydra(args: list[str]) -> int:
 
 def _train_alone(settings: dict[str, Any], directory: Path, overrides: list[str]) -> None:
     """Unless told to, never in place of a finished run with other settings."""
+    from convlab.features.outdated import outdated
+
+    if changed := outdated(settings["data"]):
+        warn(changed)
     command = _command(settings, directory, overrides)
     _train(settings, directory, command, settings["evaluate"], replace=settings["resume"] != "auto")
 

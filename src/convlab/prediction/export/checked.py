@@ -1,6 +1,7 @@
 """No exported file is kept that predicts otherwise than the network it came from."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from convlab.base.files import atomic_file
 from convlab.base.project import project_dir
+from convlab.data.image_file import UnreadableImage
 from convlab.prediction import photo_sources
 from convlab.prediction.export.formats import Compute, Format, NotExportable
 from convlab.prediction.network_predictor import NetworkPredictor
@@ -48,9 +50,17 @@ def largest_difference(predictor: Predictor, exported: Compute, images: Iterable
 
 
 def images_of(run: Run) -> list[Image.Image]:
-    """NUM_IMAGES of a run's test split, evenly spaced."""
-    data = run.data_module()
-    return [data.image("test", index) for index in spaced(range(len(data.labels("test"))))]
+    """NUM_IMAGES of a run's test split, evenly spaced, less those whose files are gone.
+
+    Raises NotExportable if all are.
+    """
+    data, images = run.data_module(), []
+    for index in spaced(range(len(data.labels("test")))):
+        with suppress(UnreadableImage):
+            images.append(data.image("test", index))
+    if not images:
+        raise NotExportable(f"none of {run.name}'s test images can be read, to check an export with.")
+    return images
 
 
 def sample_photos() -> list[Photo]:
