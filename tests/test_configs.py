@@ -26,6 +26,7 @@ CARRIERS = {
     *("training/__init__", "training/multirun", "runs/__init__", "runs/lineage", "runs/reading"),
     *("runs/recorder", "runs/run", "prediction/__init__", "features/__init__"),
     *("models/__init__", "models/saved"),
+    "training/checks",  # refuses, and changes nothing
 }
 # what a stage runs, in a process that only composes and imports
 IMPORTED = """

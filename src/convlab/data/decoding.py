@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from convlab.data import damage
 from convlab.data.image_file import DEPTHS, UnreadableImage
+from convlab.data.looks import look
 from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
 
@@ -42,12 +43,14 @@ class DecodedBatch:
 
     failed: content hash -> why a photo could not be read.
     doubtful: content hash -> why what was read may not be the whole picture, or is a guess.
+    looks: content hash -> `looks.look` of it.
     """
 
     contents: list[str]
     pixels: "Tensor"
     failed: dict[str, str]
     doubtful: dict[str, str]
+    looks: dict[str, bytes]
 
 
 class Decoded(NamedTuple):
@@ -62,6 +65,7 @@ class _Outcome(NamedTuple):
 
     failure: str | None = None
     doubt: str | None = None
+    look: bytes = b""
 
 
 class Decoding:
@@ -109,6 +113,7 @@ class Decoding:
                 pixels,
                 {content: each.failure for content, each in outcomes.items() if each.failure},
                 {content: each.doubt for content, each in outcomes.items() if each.doubt},
+                {content: each.look for content, each in outcomes.items() if each.look},
             )
 
 
@@ -130,7 +135,7 @@ class _Decode:
         except UnreadableImage as error:
             return _Outcome(failure=str(error))
         self.memory[index % len(self.memory)] = pixels
-        return _Outcome(doubt=doubt)
+        return _Outcome(doubt=doubt, look=look(pixels))
 
 
 def _by_threads(decode: _Decode, depth: int) -> Iterator[_Outcome]:

@@ -16,6 +16,7 @@ from convlab.data.batches import EVALUATION_BATCH, Batches
 from convlab.data.folds import hold_out
 from convlab.data.image_file import open_image
 from convlab.data.labelled import LabelledData
+from convlab.data.looks import Leak
 from convlab.data.preprocessing import Preprocessing
 
 
@@ -51,6 +52,8 @@ class CachedFeatures(LabelledData):
             )
         self.meta = json.loads((self.dir / "meta.json").read_text())
         self.classes: list[str] = self.meta["classes"]
+        if found := self.meta.get("leak"):
+            self.leaked = Leak(found["number"], tuple(found["example"]))
         self.preprocessing = Preprocessing.from_dict(self.meta["preprocessing"])
         self.vectors = np.load(self.dir / "vectors.npy", mmap_mode="r")
         self.input_shape = (int(self.vectors.shape[1]),)

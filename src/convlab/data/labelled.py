@@ -10,6 +10,7 @@ from torch import Tensor
 
 from convlab.base.errors import ConvlabError
 from convlab.data.batches import Batches
+from convlab.data.looks import Leak
 from convlab.data.preprocessing import Preprocessing
 
 
@@ -19,12 +20,14 @@ class LabelledData(pl.LightningDataModule, ABC):
     classes: names, in the order of the labels' indices.
     preprocessing: how an image file becomes what the network (or its frozen backbone) sees.
     input_shape: of one example as the network sees it, c h w or d.
+    leaked: test photos that look like others, where that is known.
     """
 
     classes: list[str]
     preprocessing: Preprocessing
     input_shape: tuple[int, ...]
     seed: int
+    leaked: Leak | None = None
 
     @abstractmethod
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:

@@ -20,6 +20,7 @@ from convlab.data.folds import hold_out
 from convlab.data.image_file import UnreadableImage, open_image
 from convlab.data.index import Row, data_hash, index
 from convlab.data.labelled import LabelledData
+from convlab.data.looks import leak, look
 from convlab.data.photo_warnings import tell_unused
 from convlab.data.photos import Photo, PhotoFolder, scan
 from convlab.data.preprocessing import Preprocessing
@@ -68,8 +69,9 @@ class PhotoPixels(LabelledData):
         self._rows = index(folder, self._decoded.failed, split)
         self.classes = sorted({row.class_name for row in self._rows})
         self._divided = folder.divided
+        self.leaked = leak(self._rows, self._decoded.looks)
         for message in photo_warnings.after_reading(
-            folder, self._decoded.failed, self._decoded.doubtful, self._rows
+            folder, self._decoded.failed, self._decoded.doubtful, self._rows, self.leaked
         ):
             warn(message)
         tell_unused(folder.unused(self._decoded.failed))
@@ -116,6 +118,7 @@ class _Decoded:
         self.root, self.preprocessing = folder.root, preprocessing
         self.failed: dict[str, str] = {}
         self.doubtful: dict[str, str] = {}
+        self.looks: dict[str, bytes] = {}
         self._kept: dict[str, Tensor] = {}
         by_content = {photo.content_hash: photo for photo in folder.photos}
         with progress("decoding", len(by_content), unit="photos") as advance:
@@ -126,6 +129,7 @@ class _Decoded:
                     self.failed[photo.content_hash] = str(error)
                 else:
                     self._keep(photo, torch.from_numpy(pixels))
+                    self.looks[photo.content_hash] = look(pixels)
                     if doubt:
                         self.doubtful[photo.content_hash] = doubt
                 advance(1)

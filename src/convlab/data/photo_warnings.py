@@ -8,6 +8,7 @@ from itertools import pairwise
 from convlab.base.console import console, warn
 from convlab.data import photo_files
 from convlab.data.index import Row
+from convlab.data.looks import Leak
 from convlab.data.photos import PhotoFolder
 from convlab.data.splits import SPLITS
 
@@ -60,14 +61,28 @@ def before_reading(folder: PhotoFolder) -> list[str]:
 
 
 def after_reading(
-    folder: PhotoFolder, failed: dict[str, str], doubtful: dict[str, str], rows: Sequence[Row]
+    folder: PhotoFolder,
+    failed: dict[str, str],
+    doubtful: dict[str, str],
+    rows: Sequence[Row],
+    leaked: Leak | None = None,
 ) -> list[str]:
     """What decoding and dividing told. failed, doubtful: content hash -> why."""
     return [
+        *([leak_warning(leaked)] if leaked else []),
         *_lost_classes(folder, failed),
         *_doubts(folder, doubtful),
         *class_warnings((row.class_name, row.split) for row in rows),
     ]
+
+
+def leak_warning(leaked: Leak) -> str:
+    """Of test photos that are nearly the same as others."""
+    one, other = leaked.example
+    return (
+        f"test photos that look like one trained on: {leaked.number:,}, for instance {one} like {other}. "
+        "What is measured on them looks better than it is"
+    )
 
 
 def _doubts(folder: PhotoFolder, doubtful: dict[str, str]) -> list[str]:

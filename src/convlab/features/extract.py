@@ -16,6 +16,7 @@ from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.cache import BottleneckCache
 from convlab.features.doubts import Doubts
+from convlab.features.looks_kept import LooksKept
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,7 @@ BATCHES_COMPUTING = 2  # the runtime finds the next one when it is through with 
 class Extraction:
     """What one run did, in different image contents.
 
-    failed, doubtful: content hash -> reason; the doubtful ones are used.
+    failed, doubtful: content hash -> reason; the doubtful ones are used. looks: content hash -> look.
     """
 
     reused: int = 0
@@ -36,6 +37,7 @@ class Extraction:
     seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
     doubtful: dict[str, str] = field(default_factory=dict)
+    looks: dict[str, bytes] = field(default_factory=dict)
 
 
 def extract(
@@ -53,10 +55,11 @@ def extract(
     """
     by_content = {photo.content_hash: photo for photo in photos}
     missing = [photo for content, photo in by_content.items() if content not in cache]
-    doubts = Doubts(cache.dir / "doubtful")
+    doubts, looks = Doubts(cache.dir / "doubtful"), LooksKept(cache.dir / "looks")
     report = Extraction(
         reused=len(by_content) - len(missing),
         doubtful={content: doubts[content] for content in by_content if content in doubts},
+        looks=looks.of(list(by_content)),
     )
     if not missing:
         return report
@@ -78,7 +81,9 @@ def extract(
         for batch in decoding:
             report.failed |= batch.failed
             report.doubtful |= batch.doubtful
+            report.looks |= batch.looks
             doubts.add(batch.doubtful)
+            looks.add(batch.looks)
             advance(len(batch.failed))
             if batch.contents:
                 computing.append((batch.contents, runtime(batch.pixels)))

@@ -16,6 +16,8 @@ from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
 from convlab.base.project import conf_file
 from convlab.base.shipped import shipped
+from convlab.data.looks import Leak
+from convlab.data.photo_warnings import leak_warning
 from convlab.features.outdated import outdated
 from convlab.prediction import complete_model
 from convlab.prediction.export.checked import images_of
@@ -54,6 +56,8 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
     labels, probabilities = predictions
     if changed := outdated(run.config.get("data", {})):
         warn(changed)
+    if found := run.metrics.get("leak"):
+        warn(leak_warning(Leak(found["number"], tuple(found["example"]))))
     gate = Gate.of(_settings(conf_file("gate.yaml")), run.data, _settings(shipped("conf") / "gate.yaml"))
     with champions.changing(run.data) as staged:
         history = champions.history(run.data)

@@ -51,6 +51,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
         "val": {**measure(val_logits, val_labels), "epoch": model.epoch},
         "per_class": _per_class(logits[selected], labels, data.classes),
         "lineage": model.lineage | {"weights_hash": model.weights_hash},
+        **({"leak": data.leaked._asdict()} if data.leaked else {}),
     }
     probabilities = logits[selected].softmax(1)
     np.savez_compressed(

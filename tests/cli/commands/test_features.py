@@ -514,3 +514,25 @@ def test_a_set_of_ones_own_is_called_as_its_folder(project, photos, capsys):
         **{("daisy", "test"): 5, ("daisy", "train"): 17, ("daisy", "val"): 3},
         **{("rose", "test"): 5, ("rose", "train"): 17, ("rose", "val"): 3},
     }
+
+
+def test_photos_in_test_that_look_like_one_trained_on_are_counted(project, run):
+    """Each of thirty scenes lies there twice, in other sizes; said again when nothing is computed."""
+    for i in range(30):
+        rough = np.random.default_rng(i).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        scene = Image.fromarray(rough).resize((96, 72), Image.Resampling.BICUBIC)
+        folder = project / "photos" / ("daisy" if i % 2 else "rose")
+        folder.mkdir(parents=True, exist_ok=True)
+        scene.save(folder / f"{i}.png")
+        scene.resize((64, 48)).save(folder / f"{i} small.png")
+    said = run()
+    rows = index(project)
+    split = {name: row["split"] for name, row in rows.items()}
+    twins = [(name, name.replace(".png", " small.png")) for name in rows if "small" not in name]
+    number = sum((split[one] == "test") != (split[two] == "test") for one, two in twins)
+    assert number > 5
+    assert f"test photos that look like one trained on: {number}, for instance" in said
+    assert json.loads((output(project) / "meta.json").read_text())["leak"]["number"] == number
+    again = run()
+    assert f"look like one trained on: {number}, for instance" in again
+    assert "computed 0" in again

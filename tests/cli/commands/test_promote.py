@@ -106,6 +106,18 @@ def test_a_worse_model_is_refused_and_a_better_one_accepted(project, trained, ca
     assert version("digits").tags["run"] == "lenet5"
 
 
+def test_near_duplicates_are_said_before(project, trained, capsys):
+    copied(project, trained, "lenet5")
+    path = project / "runs" / "lenet5" / "metrics.json"
+    leak = {"number": 7, "example": ["a/1.jpg", "a/2.jpg"]}
+    write_json(path, json.loads(path.read_text()) | {"leak": leak})
+    assert promote.run(["lenet5"]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith(
+        "warning: test photos that look like one trained on: 7, for instance a/1.jpg like a/2.jpg"
+    )
+
+
 def test_latency_is_measured_now(project, trained):
     copied(project, trained, "lenet5")
     path = project / "conf" / "gate.yaml"

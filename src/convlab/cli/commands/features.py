@@ -48,6 +48,7 @@ from convlab.base.files import clear_partials
 from convlab.base.project import project_dir, state_dir
 from convlab.data import photo_warnings
 from convlab.data.index import Row, data_hash, index
+from convlab.data.looks import Leak, leak
 from convlab.data.photo_warnings import tell_unused
 from convlab.data.photos import PhotoFolder, scan
 from convlab.data.preprocessing import Preprocessing
@@ -97,11 +98,13 @@ def run(args: list[str]) -> int:
             config.batch_size,
         )
         rows, unreadable = index(folder, report.failed, shares), folder.unused(report.failed)
+        leaked = leak(rows, report.looks)
         meta = _meta(config, backbone, preprocessing, rows, len(unreadable), folder.divided)
+        meta["leak"] = leaked and leaked._asdict()
         changed = write_feature_set(project_dir() / config.dir, rows, unreadable, meta, cache, hashes)
         clear_partials(remembered.parent)
         hashes.save()
-    _tell(config.dir, folder, rows, unreadable, report, changed)
+    _tell(config.dir, folder, rows, unreadable, report, changed, leaked)
     return 0
 
 
@@ -157,8 +160,9 @@ def _tell(
     unreadable: dict[str, str],
     report: Extraction,
     changed: bool,
+    leaked: Leak | None,
 ) -> None:
-    for message in photo_warnings.after_reading(folder, report.failed, report.doubtful, rows):
+    for message in photo_warnings.after_reading(folder, report.failed, report.doubtful, rows, leaked):
         warn(message)
     tell_unused(unreadable, f"{where}/unreadable.csv")
     speed = f", {report.computed / report.seconds:.1f} images/s" if report.computed else ""
