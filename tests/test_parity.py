@@ -38,7 +38,7 @@ def champion(project, trained, request):
     copy_runs(trained, project, name)
     (project / "features").symlink_to(trained / "features")
     gate = project / "conf" / "gate.yaml"
-    gate.write_text(gate.read_text().replace("0.8", "0").replace("error: 0.1", "error: 1"))
+    gate.write_text("{min_accuracy: 0, min_gain: -1, min_class_accuracy: 0, max_calibration_error: 1}")
     assert promote.run([name]) == 0
     (project / "photos").mkdir()
     for index, (content, suffix) in enumerate(digits() if shape[1] == 10 else patches(project)):

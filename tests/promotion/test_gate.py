@@ -19,6 +19,7 @@ CONF = Path(__file__).parents[2] / "conf"
 GATE = Gate(
     min_images=30,
     min_accuracy=0.9,
+    min_gain=0,
     min_class_accuracy=0.5,
     alpha=0.05,
     max_calibration_error=0.1,
@@ -27,6 +28,7 @@ GATE = Gate(
 BOUNDS = {
     "min_images": 30,
     "min_accuracy": 0.5,
+    "min_gain": 0,
     "min_class_accuracy": 0.5,
     "alpha": 0.05,
     "max_calibration_error": 0.1,
@@ -109,6 +111,12 @@ def test_a_class_that_is_never_found_is_no_accuracy():
     }
 
 
+def test_the_gain_over_guessing_has_a_bound_of_its_own():
+    """GOOD is 91.04 % at the low end, and its more frequent class half of the images: 41.04 points."""
+    assert failed(gate=replace(GATE, min_gain=0.41)) == {}
+    assert list(failed(gate=replace(GATE, min_gain=0.42))) == ["better than guessing"]
+
+
 def test_the_interval_is_the_one_that_evaluation_writes():
     right = torch.tensor([[9.0, 0.0]] * 190 + [[0.0, 9.0]] * 10)
     measured = measure(right, torch.zeros(200, dtype=torch.int64))
@@ -151,10 +159,10 @@ def test_the_calibration_error_by_hand():
 
 def test_a_data_set_may_have_bounds_of_its_own():
     settings = BOUNDS | {"data": {"birds": {"min_accuracy": 0.7}}}
-    assert Gate.of(settings, "birds") == Gate(30, 0.7, 0.5, 0.05, 0.1, 9)
-    assert Gate.of(settings, "mnist") == Gate(30, 0.5, 0.5, 0.05, 0.1, 9)
+    assert Gate.of(settings, "birds") == Gate(30, 0.7, 0, 0.5, 0.05, 0.1, 9)
+    assert Gate.of(settings, "mnist") == Gate(30, 0.5, 0, 0.5, 0.05, 0.1, 9)
     defaults = BOUNDS | {"max_latency_ms": 7, "data": {"birds": {"alpha": 0.5}}}
-    assert Gate.of({"min_images": 9}, "birds", defaults) == Gate(9, 0.5, 0.5, 0.05, 0.1, 7)
+    assert Gate.of({"min_images": 9}, "birds", defaults) == Gate(9, 0.5, 0, 0.5, 0.05, 0.1, 7)
 
 
 @pytest.mark.parametrize(

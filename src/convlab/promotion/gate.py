@@ -20,6 +20,7 @@ class Gate:
 
     min_images: float
     min_accuracy: float
+    min_gain: float
     min_class_accuracy: float
     alpha: float
     max_calibration_error: float
@@ -132,7 +133,7 @@ def judge(
     conditions = [
         _images(answers.num_images, gate.min_images),
         _accuracy(answers, gate.min_accuracy),
-        _better_than_guessing(answers),
+        _better_than_guessing(answers, gate.min_gain),
         _classes(answers, gate.min_class_accuracy),
         _calibration(calibration, gate.max_calibration_error),
         _latency(latency_ms, gate.max_latency_ms),
@@ -162,14 +163,15 @@ def _accuracy(answers: Answers, bound: float) -> Condition:
     )
 
 
-def _better_than_guessing(answers: Answers) -> Condition:
+def _better_than_guessing(answers: Answers, bound: float) -> Condition:
     low, _ = answers.interval
     name, share = answers.most_frequent
+    above = f"more than {100 * bound:g} points above" if bound else "above"
     return Condition(
         "better than guessing",
         f"{low:.2%} at the low end",
-        f"above {share:.2%}, the share of {name}",
-        low > share,
+        f"{above} {share:.2%}, the share of {name}",
+        low - share > bound,
         f"always saying {name} would be right for {share:.2%}, and its accuracy may be as low as {low:.2%}",
     )
 

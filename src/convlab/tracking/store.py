@@ -9,13 +9,16 @@ import json
 import logging
 import os
 import zlib
+from functools import cache
+from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 
+from convlab.base.console import warn
 from convlab.base.project import home_dir, state_dir
-from convlab.tracking import run_page
+from convlab.tracking import moved, run_page
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -31,7 +34,20 @@ def uri() -> str:
 
 
 def client() -> MlflowClient:
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        _put_right(home_dir() / "mlflow.db")
     return MlflowClient(uri())
+
+
+@cache
+def _put_right(database: Path) -> None:
+    """Once a process, and by one process at a time."""
+    if moved.moved_from(database) is None:
+        return
+    with FileLock(state_dir() / "tracking.lock"):
+        former = moved.put_right(database)
+    if former is not None:
+        warn(f"the project was in {former}: MLflow's database now names the files here, in {database.parent}")
 
 
 def experiment_id(name: str) -> str:

@@ -8,7 +8,9 @@ highest test accuracy; where runs are on several data sets, --data says on which
 The gate is conf/gate.yaml, with bounds of its own for each data set:
   min_images              in the test split: fewer say too little
   min_accuracy            on the test split, by the low end of its 95 % interval: it passes if it is surely
-                          as good. That end must also be above the share of the most frequent class
+                          as good
+  min_gain                of that low end over the share of the most frequent class: always guessing that is
+                          right as often
   min_class_accuracy      of the test images of each class
   max_calibration_error   by how much confidence and accuracy differ there (15 bins), less what chance
                           gives on so few images

@@ -15,7 +15,8 @@ import requests
 
 from convlab.base.project import home_dir
 from convlab.cli import extras
-from convlab.cli.diagnosis.finding import Finding, ok, problem, without_passwords
+from convlab.cli.diagnosis.finding import Finding, ok, problem, warning, without_passwords
+from convlab.tracking.moved import moved_from
 
 if TYPE_CHECKING:  # it comes with the extra `track`
     from sqlalchemy.engine import URL
@@ -39,7 +40,16 @@ def look() -> list[Finding]:
     except ArgumentError:
         reason = f"{VARIABLE}={uri} is neither a database's nor a server's address"
         return [problem("database", reason, f"unset {VARIABLE}, or sqlite:///<absolute path>/mlflow.db")]
-    return [_file(url) if url.drivername.startswith("sqlite") else _database(url)]
+    own = [] if VARIABLE in os.environ else _moved(home_dir() / "mlflow.db")
+    return [_file(url) if url.drivername.startswith("sqlite") else _database(url), *own]
+
+
+def _moved(path: Path) -> list[Finding]:
+    former = moved_from(path)
+    if former is None:
+        return []
+    text = f"{path} names files in {former}, where the project was before"
+    return [warning("database", text, "nothing: the next command that records puts it right (convlab ui)")]
 
 
 def _file(url: "URL") -> Finding:
