@@ -78,6 +78,13 @@ def test_photos_in_a_split_but_in_no_class_have_none():
     assert read(*paths) == [("cat", "train"), ("dog", "train"), (None, "test")]
 
 
+def test_folders_without_photos_beside_the_splits_are_none_of_its_business():
+    photos = ["train/cat/1.jpg", "test/cat/2.jpg"]
+    place = places(ROOT, photos)
+    assert place("annotations/labels.csv") == place("empty/") == (None, None)
+    assert place("train/notes.txt") == (None, "train")
+
+
 def test_splits_beside_other_folders_are_refused():
     with pytest.raises(ConvlabError, match=r"test, train divide the photos, yet cat, dog beside them"):
         read("train/a/1.jpg", "test/a/1.jpg", "cat/1.jpg", "dog/1.jpg")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from convlab.base.errors import ConvlabError
 from convlab.data.image_file import UnreadableImage, open_image
@@ -210,6 +210,13 @@ def test_orientation_of_a_tiff_and_of_xmp():
     assert open_image(encoded(Image.new("RGB", (80, 40)), "TIFF", exif=exif)).size == (40, 80)
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     assert open_image(encoded(Image.new("RGB", (80, 40)), "JPEG", xmp=xmp)).size == (40, 80)
+
+
+def test_an_orientation_of_a_tiff_that_is_no_number_turns_nothing():
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[0x0112] = 2  # text
+    tags[0x0112] = "upright"
+    assert open_image(encoded(Image.new("RGB", (80, 40)), "TIFF", tiffinfo=tags)).size == (80, 40)
 
 
 def test_a_png_with_megabytes_of_text_and_profile_is_read():

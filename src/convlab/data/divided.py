@@ -76,7 +76,9 @@ def _parted(word: str) -> list[str]:
 
 
 def _below_split(parts: list[str], divided: dict[str, str]) -> Place:
-    split = divided[parts[0]]
+    split = divided.get(parts[0])
+    if split is None:  # no photo lies there
+        return Place(None, None)
     folders = parts[1:-1]
     while folders and folders[0] == parts[0]:  # seg_train/seg_train/<class>/, as some archives unpack
         folders = folders[1:]

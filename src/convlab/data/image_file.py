@@ -126,7 +126,10 @@ def _orientation(image: Image.Image) -> int:
     """1 to 8 from EXIF, from TIFF's own tags, or from XMP; 1 where there is none that can be read."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         value = image.tag_v2.get(ORIENTATION, 1)
-        return int(value[0] if isinstance(value, bytes | tuple) else value)
+        try:
+            return int(value[0] if isinstance(value, bytes | tuple) else value)
+        except (ValueError, TypeError, LookupError, ArithmeticError):  # of a type that is no number's
+            return 1
     exif = image.info.get("exif")
     if exif is None and (raw := image.info.get("Raw profile type exif")):  # how older PNGs keep it
         exif = bytes.fromhex("".join(re.findall(r"[0-9a-fA-F]{2,}$", raw, re.MULTILINE)))

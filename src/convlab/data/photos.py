@@ -160,7 +160,9 @@ def _require_classes(root: Path, located: dict[str, Place], files: list[str]) ->
     if len(classes) >= 2:
         return
     loose = sum("/" not in path for path in photos)
-    others = [photo_files.suffix(path) for path in files if path not in photos and not path.endswith("/")]
+    others = [
+        photo_files.suffix(path) for path in files if not photo_files.is_photo(path) and path[-1] != "/"
+    ]
     found = f"one class with photos ({classes[0]})" if classes else "no class folder with photos"
     found += f" and {loose:,} photos beside the folders"
     found += f"; not of a known image type are {photo_files.left_out(others)}" if others else ""
