@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ import numpy as np
 
 from convlab.base.console import progress
 from convlab.base.errors import ConvlabError
-from convlab.data.decoding import Decoding
+from convlab.data.decoding import THREADS_AHEAD, Decoding, ahead, read_pixels
+from convlab.data.image_file import UnreadableImage
+from convlab.data.looks import look
 from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
 from convlab.features.cache import BottleneckCache
@@ -61,6 +64,10 @@ def extract(
         doubtful={content: doubts[content] for content in by_content if content in doubts},
         looks=looks.of(list(by_content)),
     )
+    unlooked = [
+        photo for content, photo in by_content.items() if content in cache and content not in report.looks
+    ]
+    _look_again(root, unlooked, preprocessing, report, looks)
     if not missing:
         return report
     import torch
@@ -94,6 +101,24 @@ def extract(
     cache.flush()
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _look_again(
+    root: Path, photos: Sequence[Photo], preprocessing: Preprocessing, report: Extraction, looks: LooksKept
+) -> None:
+    """Of photos whose vectors are there and whose looks are lost."""
+    if not photos:
+        return
+    found: dict[str, bytes] = {}
+    with progress("comparing", len(photos)) as advance:
+        for photo, decoded in ahead(
+            lambda each: read_pixels(root, each, preprocessing), photos, THREADS_AHEAD
+        ):
+            with suppress(UnreadableImage):  # its vector was computed when it could be read
+                found[photo.content_hash] = look(decoded.result().pixels)
+            advance(1)
+    report.looks |= found
+    looks.add(found)
 
 
 def _checked(vectors: "Tensor") -> np.ndarray:

@@ -536,3 +536,9 @@ def test_photos_in_test_that_look_like_one_trained_on_are_counted(project, run):
     again = run()
     assert f"look like one trained on: {number}, for instance" in again
     assert "computed 0" in again
+    (kept,) = (project / ".convlab" / "bottlenecks").glob("*/looks")
+    kept.unlink()  # then the photos are decoded again, and no vector is computed
+    again = run()
+    assert f"look like one trained on: {number}, for instance" in again
+    assert "computed 0" in again
+    assert kept.stat().st_size == 60 * 48
