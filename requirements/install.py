@@ -43,7 +43,7 @@ def main() -> int:
 def _install(*words: str) -> int:
     uv = shutil.which("uv")
     if uv:
-        command = [uv, "pip", "install", "--quiet", "--python", sys.executable, *words]
+        command = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", sys.executable, *words]
         links = ENVIRONMENT.get("PIP_FIND_LINKS", "").split()  # the same wheels as for pip
         command += [word for link in links for word in ("--find-links", link)]
     else:

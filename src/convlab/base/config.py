@@ -15,8 +15,7 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from convlab.base import overriding, search_path
-from convlab.base import settings as typed
+from convlab.base import kinds, overriding, search_path
 from convlab.base.errors import ConvlabError, near
 from convlab.base.project import conf_file, conf_groups, project_dir
 from convlab.base.trees import first_names, present_names
@@ -33,13 +32,15 @@ class Job:
     directory: Path
 
 
-def compose(config_name: str, overrides: list[str]) -> DictConfig:
+def compose(config_name: str, overrides: list[str], typed: bool = True) -> DictConfig:
     """The resolved configuration that `conf/<config_name>.yaml` and `overrides` make.
+
+    typed: whether the fixed keys are checked; where only a part is of use, that takes longer than it.
 
     Raises ConvlabError for an unknown key or choice, with the near matches, and for a value of the wrong
     type, with what is expected.
     """
-    config, _ = _checked(config_name, overrides)
+    config, _ = _checked(config_name, overrides, typed)
     return config
 
 
@@ -96,7 +97,7 @@ def save(config: dict[str, Any], path: Path) -> None:
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
 
 
-def _checked(config_name: str, overrides: list[str]) -> tuple[DictConfig, Any]:
+def _checked(config_name: str, overrides: list[str], typed: bool = True) -> tuple[DictConfig, Any]:
     """The resolved configuration, and Hydra's own part of it."""
     parsed = overriding.parse(overrides)
     _check_groups(parsed)
@@ -114,7 +115,10 @@ def _checked(config_name: str, overrides: list[str]) -> tuple[DictConfig, Any]:
     finally:
         HydraConfig.instance().cfg = None
     _check_kinds(parsed, config, own.runtime.choices)
-    typed.check(config_name, OmegaConf.to_container(config))  # type: ignore[arg-type]
+    if typed:
+        from convlab.base import settings
+
+        settings.check(config_name, OmegaConf.to_container(config))  # type: ignore[arg-type]
     return config, own
 
 
@@ -158,7 +162,7 @@ def _check_kinds(parsed: list[Override], config: DictConfig, choices: DictConfig
             usual = usual.get(name) if isinstance(usual, dict) else None
         value = OmegaConf.select(config, override.key_or_group)
         value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-        typed.check_kind(override.key_or_group, value, usual)
+        kinds.check_kind(override.key_or_group, value, usual)
 
 
 def _explained(error: Exception, config_name: str, parsed: list[Override]) -> ConvlabError:

@@ -4,13 +4,13 @@ Checked as soon as a configuration is composed: a wrong type, a value out of ran
 is one line, with the key, the value and what is expected.
 """
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from convlab.base.errors import ConvlabError, near
+from convlab.base.kinds import shown
 
 LONGEST = 200  # bytes of a name; file systems take 255, and something is often added
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if _is_number(value) else value)]  # name=2026
@@ -146,13 +146,6 @@ def check(config_name: str, settings: dict[str, Any]) -> None:
         raise ConvlabError(_explained(error, settings)) from None
 
 
-def check_kind(key: str, value: Any, usual: Any) -> None:
-    """Raise ConvlabError if `value` is of another kind than `usual`, which a file of conf/ has there."""
-    if value is None or usual is None or isinstance(usual, str) or _kind(value) == _kind(usual):
-        return
-    raise ConvlabError(f"{key}={_shown(value)}: expected {_kind(usual)}, such as {_shown(usual)}.")
-
-
 WITHOUT = {  # how to do without a part: `~scheduler` leaves a hole
     "scheduler": "scheduler=constant is none.",
     "averaging": "averaging.decay=null is none.",
@@ -188,7 +181,7 @@ def _explained(error: ValidationError, settings: dict[str, Any]) -> str:
         return f"{key} is missing. {WITHOUT.get(key, 'conf/train.yaml has it.')}"
     expected = EXPECTED.get(kind) or first["msg"].removeprefix("Input should be ")
     expected = expected.replace("greater than or equal to", "at least")
-    return f"{key}={_shown(first['input'])}: expected {expected}."
+    return f"{key}={shown(first['input'])}: expected {expected}."
 
 
 def _path(location: tuple[int | str, ...], settings: Any) -> list[str]:
@@ -209,20 +202,6 @@ def _siblings(path: list[str]) -> list[str]:
     for name in path[:-1]:
         model = model.model_fields[name].annotation
     return list(model.model_fields)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, list | tuple):
-        return "a list"
-    return "settings, {key: value}" if isinstance(value, dict) else "text"
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _folder_name(value: str) -> str:

@@ -79,7 +79,7 @@ def _choose(words: list[str], shape: Shape | None) -> tuple[str, Network, dict[s
     if chosen in groups()["backbone"] and chosen not in groups()["model"]:
         others = [word for word in words if word not in (f"model={chosen}", f"backbone={chosen}")]
         return chosen, _backbone(compose("train", [*others, f"backbone={chosen}"]).backbone, shape), {}
-    config = compose("train", words)
+    config = compose("train", words, typed=False)
     model: dict[str, Any] = OmegaConf.to_container(config.model)  # type: ignore[assignment]
     assumed = {key: value for key, value in UNSET.items() if key in model and model[key] is None}
     model |= assumed
