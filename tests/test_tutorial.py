@@ -20,7 +20,7 @@ BIN = Path(sys.executable).parent
 DOCS = ROOT / "docs"
 TUTORIAL = DOCS / "tutorial"
 PAGES = sorted(path for path in TUTORIAL.glob("*.md") if path.name != "README.md")
-LONG = ("05-lenet5", "07-recipe", "08-inception")  # each of the others takes half as long
+LONG = ("05-lenet5", "06-lenet-mnist", "07-recipe", "08-inception", "09-transfer")  # the others take less
 QUICK_AND_LONG = [
     pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in LONG else []) for page in PAGES
 ]

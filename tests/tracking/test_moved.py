@@ -9,7 +9,7 @@ from convlab.runs.run import Run
 from convlab.tracking import store
 from convlab.tracking.moved import moved_from, put_right
 
-WORDS = ["experiment=digits_lenet5", "trainer.max_epochs=8", "evaluate=true"]
+WORDS = ["experiment=digits_fully_connected", "trainer.max_epochs=1", "evaluate=true"]
 
 
 def files(folder):
@@ -18,7 +18,7 @@ def files(folder):
 
 def test_a_copy_leaves_the_original_alone(project, monkeypatch, capsys):
     assert train.run(WORDS) == 0
-    assert promote.run(["digits_lenet5"]) == 0
+    assert promote.run(["digits_fully_connected"]) == 0
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     copy = project.with_name("a copy of it")
     shutil.copytree(project, copy)
@@ -35,7 +35,7 @@ def test_a_copy_leaves_the_original_alone(project, monkeypatch, capsys):
     assert promote.run(["second"]) == 0
     assert files(project) == before
     client = store.client()
-    for name in ("digits_lenet5", "second"):
+    for name in ("digits_fully_connected", "second"):
         run_id = Run(copy / "runs" / name).state["mlflow"]["run_id"]
         uri = client.get_run(run_id).info.artifact_uri
         assert uri.startswith(f"{copy.as_uri()}/mlartifacts/convlab/{run_id}/")
