@@ -11,7 +11,8 @@ import yaml
 from scipy.stats import binomtest
 
 from convlab.base.errors import ConvlabError
-from convlab.promotion.gate import Answers, Calibration, Gate, Pairing, judge
+from convlab.promotion.evidence import Answers, Calibration, Pairing
+from convlab.promotion.gate import Gate, judge
 from convlab.promotion.model_card import Licences
 from convlab.training.evaluation import measure
 

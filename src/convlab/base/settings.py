@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from convlab.base.errors import ConvlabError, near
-from convlab.base.kinds import shown
+from convlab.base.errors import ConvlabError
+from convlab.base.refusals import explained
 
 LONGEST = 200  # bytes of a name; file systems take 255, and something is often added
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if _is_number(value) else value)]  # name=2026
@@ -143,65 +143,7 @@ def check(config_name: str, settings: dict[str, Any]) -> None:
     try:
         schema.model_validate(settings)
     except ValidationError as error:
-        raise ConvlabError(_explained(error, settings)) from None
-
-
-WITHOUT = {  # how to do without a part: `~scheduler` leaves a hole
-    "scheduler": "scheduler=constant is none.",
-    "averaging": "averaging.decay=null is none.",
-    "backbone": "backbone=none is none.",
-    "logger": "logger=none is none.",
-    "checkpoint": "checkpoint.monitor=null takes the last step.",
-    "init": "init=null is none.",
-}
-EXPECTED = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "dict_type": "settings, {key: value}",
-    "model_type": "settings, {key: value}",
-    "model_attributes_type": "settings, {key: value}",
-    "list_type": "a list",
-}
-
-
-def _explained(error: ValidationError, settings: dict[str, Any]) -> str:
-    problems = error.errors(include_url=False)
-    # of a union's alternatives, all fail: the first says enough, null is understood
-    first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
-    path = _path(first["loc"], settings)
-    key, kind = ".".join(path), first["type"]
-    if kind == "extra_forbidden":
-        siblings = TrainSettings.model_fields if len(path) == 1 else _siblings(path)
-        hint = near(path[-1], siblings) or "`convlab train --cfg job` prints every key."
-        return f"there is no setting '{key}'. {hint}"
-    if kind == "missing":
-        return f"{key} is missing. {WITHOUT.get(key, 'conf/train.yaml has it.')}"
-    expected = EXPECTED.get(kind) or first["msg"].removeprefix("Input should be ")
-    expected = expected.replace("greater than or equal to", "at least")
-    return f"{key}={shown(first['input'])}: expected {expected}."
-
-
-def _path(location: tuple[int | str, ...], settings: Any) -> list[str]:
-    """The keys in `location`, less the names of a union's alternatives that pydantic adds."""
-    path: list[str] = []
-    for part in location:
-        if isinstance(settings, dict) and part in settings:
-            path.append(str(part))
-            settings = settings[part]
-        elif not path or isinstance(settings, dict):
-            path.append(str(part))
-            settings = None
-    return path
-
-
-def _siblings(path: list[str]) -> list[str]:
-    model: Any = TrainSettings
-    for name in path[:-1]:
-        model = model.model_fields[name].annotation
-    return list(model.model_fields)
+        raise ConvlabError(explained(error, settings, TrainSettings)) from None
 
 
 def _folder_name(value: str) -> str:

@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from convlab.base.errors import ConvlabError
 from convlab.base.files import atomic_file, clear_partials
 from convlab.data.index import Row
 from convlab.features.cache import BottleneckCache
@@ -58,6 +59,23 @@ def write_feature_set(
         with atomic_file(directory / name) as file:
             file.writelines(text)
     return True
+
+
+def keep_other(project: Path, directory: str, photos: str) -> None:
+    """Raise ConvlabError if `directory` holds the vectors of another photo folder, which is still there.
+
+    directory, photos: relative to `project`, or absolute.
+    """
+    try:
+        before = json.loads((project / directory / "meta.json").read_text()).get("dir")
+    except (OSError, ValueError):  # absent, or damaged
+        return
+    if before in (None, photos) or not (project / before).is_dir():
+        return
+    raise ConvlabError(
+        f"{directory} holds the vectors of {before}, these would be those of {photos}. Give them a name of "
+        "their own (data.name=...), or replace the others (replace=true)."
+    )
 
 
 def _digest_if_current(directory: Path, rows: Sequence[Row], space: str, hashes: ContentHashes) -> str | None:

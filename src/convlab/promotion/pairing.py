@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from convlab.base.errors import ConvlabError
 from convlab.prediction import complete_model
-from convlab.promotion.gate import Pairing
+from convlab.promotion.evidence import Pairing
 from convlab.runs.champions import Champion
 from convlab.runs.run import Run
 

@@ -24,7 +24,8 @@ from convlab.prediction.export.checked import images_of
 from convlab.prediction.export.formats import NotExportable
 from convlab.promotion import model_card
 from convlab.promotion.calibration import error_by_chance
-from convlab.promotion.gate import Answers, Calibration, Condition, Gate, judge
+from convlab.promotion.evidence import Answers, Calibration
+from convlab.promotion.gate import Condition, Gate, judge
 from convlab.promotion.latency import median_ms
 from convlab.promotion.pairing import pair
 from convlab.runs import champions

@@ -35,7 +35,6 @@ examples
   convlab features data=flowers reread=true                  after a disk failure: trust no time stamp
 """
 
-import json
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -57,7 +56,7 @@ from convlab.features.backbone import Backbone
 from convlab.features.cache import BottleneckCache
 from convlab.features.content_hashes import ContentHashes
 from convlab.features.extract import Extraction, extract
-from convlab.features.feature_set import write_feature_set
+from convlab.features.feature_set import keep_other, write_feature_set
 from convlab.features.outdated import hashes_file
 from convlab.features.runtimes.choice import make_runtime
 from convlab.features.runtimes.work import Work
@@ -77,7 +76,8 @@ def run(args: list[str]) -> int:
     preprocessing = Preprocessing.from_dict(_plain(config.backbone.preprocessing))
     backbone = _backbone(config.backbone)
     remembered = hashes_file(config.data.name, config.backbone.name)
-    _keep_other(config)
+    if not config.replace:
+        keep_other(project_dir(), config.dir, config.data.dir)
     hashes = ContentHashes(remembered, reread=config.reread)
     folder = scan(project_dir() / config.data.dir, hashes.of)
     for message in _warnings(config, backbone, folder):
@@ -106,21 +106,6 @@ def run(args: list[str]) -> int:
         hashes.save()
     _tell(config.dir, folder, rows, unreadable, report, changed, leaked)
     return 0
-
-
-def _keep_other(config: DictConfig) -> None:
-    """Raise ConvlabError if the directory holds the vectors of another photo folder."""
-    try:
-        before = json.loads((project_dir() / config.dir / "meta.json").read_text()).get("dir")
-    except (OSError, ValueError):  # absent, or damaged
-        return
-    moved = before is not None and not (project_dir() / before).is_dir()
-    if config.replace or moved or before in (None, config.data.dir):
-        return
-    raise ConvlabError(
-        f"{config.dir} holds the vectors of {before}, these would be those of {config.data.dir}. Give them a "
-        "name of their own (data.name=...), or replace the others (replace=true)."
-    )
 
 
 def _composed(args: list[str]) -> DictConfig:
