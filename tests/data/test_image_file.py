@@ -1,25 +1,15 @@
 """Every number here is worked out by hand."""
 
-import io
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import encoded, grey
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from convlab.base.errors import ConvlabError
 from convlab.data.image_file import UnreadableImage, open_image
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def grey(rows) -> Image.Image:
-    return Image.fromarray(np.array(rows, dtype=np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """Every number here is worked out by hand, or by torch's own resampling."""
 
 import hashlib
-import io
 
 import numpy as np
 import pytest
 import torch
+from picture_files import encoded
 from PIL import Image
 
 from convlab.base.errors import ConvlabError
@@ -14,16 +14,6 @@ from convlab.data.preprocessing import Preprocessing
 
 INCEPTION = Preprocessing(size=299, channels=3, pixel_mean=(128,), pixel_std=(128,))
 DIGITS = Preprocessing(size=28, channels=1, pixel_mean=(51,), pixel_std=(102,), pad=2)
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def grey(rows) -> Image.Image:
-    return Image.fromarray(np.array(rows, dtype=np.uint8))
 
 
 def test_squash_agrees_with_torch_on_what_bilinear_means():
