@@ -194,6 +194,16 @@ def test_garbage_for_exif_leaves_the_picture_as_it_is(exif, format):
     assert open_image(encoded(Image.new("RGB", (80, 40)), format, exif=exif)).size == (80, 40)
 
 
+@pytest.mark.parametrize(("digits", "size"), [(None, (40, 80)), ("123", (80, 40)), ("no digits", (80, 40))])
+def test_orientation_as_older_pngs_keep_it(digits, size):
+    """ImageMagick's text chunk: an empty line, "exif", the length, and hexadecimal digits."""
+    exif = tiff([(0x0112, 3, 1, struct.pack("<HH", 6, 0))], "<")
+    notes = PngImagePlugin.PngInfo()
+    text = f"\nexif\n{len(exif):8}\n{exif.hex() if digits is None else digits}\n"
+    notes.add_text("Raw profile type exif", text)
+    assert open_image(encoded(Image.new("RGB", (80, 40)), pnginfo=notes)).size == size
+
+
 def test_orientation_of_a_tiff_and_of_xmp():
     exif = Image.Exif()
     exif[0x0112] = 8

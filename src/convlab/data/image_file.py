@@ -132,8 +132,15 @@ def _orientation(image: Image.Image) -> int:
             return 1
     exif = image.info.get("exif")
     if exif is None and (raw := image.info.get("Raw profile type exif")):  # how older PNGs keep it
-        exif = bytes.fromhex("".join(re.findall(r"[0-9a-fA-F]{2,}$", raw, re.MULTILINE)))
+        exif = _hexadecimal("".join(raw.split("\n")[3:]))  # after an empty line, its name and its length
     return (exif and _orientation_tag(exif)) or _orientation_of_xmp(image) or 1
+
+
+def _hexadecimal(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:  # cut off, or garbage
+        return b""
 
 
 def _orientation_tag(exif: bytes) -> int | None:
