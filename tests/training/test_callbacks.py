@@ -11,7 +11,7 @@ from convlab.base.errors import ConvlabError
 from convlab.training.averaging import AveragedWeights
 from convlab.training.callbacks import LastCheckpoint, StepLog, StopAfter
 from convlab.training.classifier import Classifier
-from convlab.training.history import COLUMNS, History
+from convlab.training.history import History
 
 
 class Recorder(pl.Callback):
@@ -62,7 +62,7 @@ def test_history_has_a_row_an_epoch_and_a_line_where_there_is_no_terminal(tmp_pa
     fit(Classifier(linear(), 2, sgd(lr=0.5)), max_epochs=3, callbacks=[history])
     with (tmp_path / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
+    assert list(rows[0]) == ["epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc"]
     assert [(row["epoch"], row["step"], row["lr"]) for row in rows] == [
         ("1", "3", "0.5"),
         ("2", "6", "0.5"),
@@ -70,6 +70,22 @@ def test_history_has_a_row_an_epoch_and_a_line_where_there_is_no_terminal(tmp_pa
     ]
     assert float(rows[2]["train/loss"]) < float(rows[0]["train/loss"])
     assert "epoch   3 of 3: train/loss" in capsys.readouterr().out
+
+
+def test_another_criterion_has_a_column_of_its_own_and_leads_the_log(tmp_path, capsys):
+    smoothed = torch.nn.CrossEntropyLoss(label_smoothing=0.2)
+    classifier = Classifier(linear(), 2, sgd(lr=0.0), loss=smoothed)
+    fit(classifier, Points(batch_size=12), callbacks=[History(tmp_path / "history.csv"), StepLog(1)])
+    with (tmp_path / "history.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert list(row)[-1] == "train/criterion"
+    data = Points()
+    logits = classifier.model(data.inputs)
+    assert float(row["train/criterion"]) == pytest.approx(smoothed(logits, data.labels).item(), abs=1e-6)
+    assert float(row["train/loss"]) == pytest.approx(
+        torch.nn.functional.cross_entropy(logits, data.labels).item(), abs=1e-6
+    )
+    assert f"step 1: criterion {float(row['train/criterion']):.4f}," in capsys.readouterr().out
 
 
 def test_history_forgets_the_epochs_that_are_trained_again(tmp_path):

@@ -85,7 +85,7 @@ def test_a_schedule_without_an_end_is_refused():
         fit(Classifier(linear(), 2, sgd(lr=0.1), schedule), max_epochs=-1, max_time="00:00:00:05")
 
 
-def test_label_smoothing_changes_the_training_loss_alone():
+def test_a_smoothed_loss_is_the_criterion_and_the_losses_stay_cross_entropy():
     model = linear()
     trainer = fit(
         Classifier(model, 2, sgd(lr=0.0), loss=nn.CrossEntropyLoss(label_smoothing=0.2)),
@@ -94,10 +94,19 @@ def test_label_smoothing_changes_the_training_loss_alone():
     data = Points()
     log_p = model(data.inputs).log_softmax(1).detach()
     target = nn.functional.one_hot(data.labels, 2) * 0.8 + 0.1
-    torch.testing.assert_close(trainer.callback_metrics["train/loss"], -(target * log_p).sum(1).mean())
+    smoothed, plain = -(target * log_p).sum(1).mean(), nn.functional.nll_loss(log_p, data.labels)
+    torch.testing.assert_close(trainer.callback_metrics["train/criterion"], smoothed)
+    torch.testing.assert_close(trainer.callback_metrics["train/criterion_step"], smoothed)
+    torch.testing.assert_close(trainer.callback_metrics["train/loss"], plain)
+    torch.testing.assert_close(trainer.callback_metrics["train/loss_step"], plain)
     torch.testing.assert_close(
         trainer.callback_metrics["val/loss"], nn.functional.cross_entropy(log_p, data.labels)
     )
+
+
+def test_cross_entropy_is_no_criterion_of_its_own():
+    trainer = fit(Classifier(linear(), 2, sgd(lr=0.1)))
+    assert not [name for name in trainer.callback_metrics if "criterion" in name]
 
 
 def test_the_l2_term_is_half_the_decay_times_the_squared_weights():

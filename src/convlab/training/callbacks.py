@@ -83,7 +83,7 @@ class LastCheckpoint(Checkpoint):
 
 
 class StepLog(Callback):
-    """A line in the log every `every` steps: the batch's loss, with its L2 term, and the learning rate."""
+    """A line in the log every `every` steps: what the batch minimized, with its L2 term, and the rate."""
 
     def __init__(self, every: int) -> None:
         if every < 1:
@@ -105,8 +105,11 @@ class StepLog(Callback):
         step = trainer.global_step
         if step % self.every:
             return
-        loss = outputs["loss"].item()
-        terms = f" (cross-entropy {loss:.4f} + L2 {self._l2:.4f})" if self._l2 else ""
+        assert isinstance(pl_module, Classifier)
+        loss, plain = outputs["loss"].item(), pl_module.minimizes_cross_entropy
+        terms = f" ({'cross-entropy' if plain else 'criterion'} {loss:.4f} + L2 {self._l2:.4f})"
         console.print(
-            f"step {step:,}: loss {loss + self._l2:.4f}{terms}, learning rate {self._rate:.6f}", markup=False
+            f"step {step:,}: {'loss' if plain else 'criterion'} {loss + self._l2:.4f}"
+            f"{terms if self._l2 else ''}, learning rate {self._rate:.6f}",
+            markup=False,
         )

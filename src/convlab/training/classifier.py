@@ -13,13 +13,16 @@ from torchmetrics.classification import MulticlassAccuracy
 from convlab.base.errors import ConvlabError
 
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")  # that an epoch ends with
+CRITERION = "train/criterion"  # and this, where what is minimized is not softmax cross-entropy
 
 
 class Classifier(pl.LightningModule):
     """Training of `model`, which maps n ... to n `num_classes` logits.
 
     Logs `train/loss`, `train/acc`, `val/loss` and `val/acc`, means over an epoch's images, and every
-    `log_every_n_steps` the batch's loss as `train/loss_step`.
+    `log_every_n_steps` the batch's loss as `train/loss_step`. A loss is softmax cross-entropy, whatever is
+    minimized, so that networks can be compared; another criterion is logged beside it, as
+    `train/criterion` and `train/criterion_step`.
 
     Args:
         optimizer: makes the optimizer from parameter groups (a Hydra `_partial_`). Its `weight_decay`
@@ -27,8 +30,8 @@ class Classifier(pl.LightningModule):
         scheduler: makes the schedule from the optimizer, or None for a constant rate; `total_steps` is
             filled in when it has that parameter.
         interval: whether the schedule moves by "step" or by "epoch".
-        loss: of a batch's logits and labels, in training; softmax cross-entropy unless given. Validation
-            always measures softmax cross-entropy.
+        loss: the criterion that training minimizes, of a batch's logits and labels; softmax cross-entropy
+            unless given.
         backbone_lr: the rate of the parameters in `model.backbone`; None: that of all others.
         max_steps: optimizer steps after which training ends, for a schedule that must know; None: with the
             trainer's epochs.
@@ -51,7 +54,8 @@ class Classifier(pl.LightningModule):
         self._backbone_lr, self._max_steps = backbone_lr, max_steps
         self._optimizer, self._scheduler, self._interval = optimizer, scheduler, interval
         self.val_acc = MulticlassAccuracy(num_classes, average="micro")
-        self._steps: list[tuple[Tensor, Tensor, int]] = []  # of this epoch: loss, images right, images
+        # of this epoch's batches: their measures by name, images right, images
+        self._steps: list[tuple[dict[str, Tensor], Tensor, int]] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes the hook it is in, fifty times a step, and torch looks whether that is a parameter
@@ -79,12 +83,27 @@ class Classifier(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         inputs, labels = batch
         logits = self(inputs)
-        loss: Tensor = self.loss(logits, labels)
+        criterion: Tensor = self.loss(logits, labels)
+        if self.minimizes_cross_entropy:
+            measures = {"train/loss": criterion.detach()}
+        else:
+            cross_entropy = nn.functional.cross_entropy(logits.detach(), labels)
+            measures = {"train/loss": cross_entropy, CRITERION: criterion.detach()}
         # added up when the epoch ends: two metrics updated each step cost a quarter of a linear head's step
-        self._steps.append((loss.detach(), (logits.argmax(1) == labels).sum(), len(labels)))
+        self._steps.append((measures, (logits.argmax(1) == labels).sum(), len(labels)))
         if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log("train/loss_step", loss.detach(), prog_bar=True)
-        return loss
+            for name, value in measures.items():
+                self.log(f"{name}_step", value, prog_bar=name == "train/loss")
+        return criterion
+
+    @property
+    def minimizes_cross_entropy(self) -> bool:
+        """Whether the criterion is softmax cross-entropy as it stands: not smoothed, not weighted."""
+        loss = self.loss
+        if not isinstance(loss, nn.CrossEntropyLoss):
+            return False
+        whole = loss.weight is None and loss.ignore_index < 0  # every class counts, and as much as any other
+        return whole and loss.label_smoothing == 0 and loss.reduction == "mean"
 
     @torch.no_grad()
     def l2(self) -> Tensor:
@@ -103,11 +122,14 @@ class Classifier(pl.LightningModule):
         self._steps.clear()
 
     def train_metrics(self) -> dict[str, Tensor]:
-        """`train/loss` and `train/acc` over the epoch so far."""
-        losses, right, sizes = zip(*self._steps, strict=True)
-        weights = torch.tensor(sizes, device=losses[0].device)
-        loss = (torch.stack(losses) * weights).sum() / weights.sum()
-        return {"train/loss": loss, "train/acc": torch.stack(right).sum() / weights.sum()}
+        """`train/loss`, `train/acc` and any `train/criterion` over the epoch so far."""
+        measures, right, sizes = zip(*self._steps, strict=True)
+        weights = torch.tensor(sizes, device=right[0].device)
+        means = {
+            name: (torch.stack([each[name] for each in measures]) * weights).sum() / weights.sum()
+            for name in measures[0]
+        }
+        return {**means, "train/acc": torch.stack(right).sum() / weights.sum()}
 
     def on_train_epoch_end(self) -> None:
         self.log_dict(self.train_metrics())

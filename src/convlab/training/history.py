@@ -11,9 +11,9 @@ from pytorch_lightning.callbacks import Callback
 
 from convlab.base.console import console
 from convlab.base.files import atomic_file
-from convlab.training.classifier import METRICS, Classifier
+from convlab.training.classifier import CRITERION, METRICS, Classifier
 
-COLUMNS = ("epoch", "step", "lr", *METRICS)
+COLUMNS = ("epoch", "step", "lr", *METRICS, CRITERION)  # the last only where there is one
 
 
 class History(Callback):
@@ -75,7 +75,8 @@ class History(Callback):
 
     def _write(self) -> None:
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS)
+        filled = [name for name in COLUMNS if name != CRITERION or CRITERION in self.rows[-1]]
+        writer = csv.DictWriter(text, filled)
         writer.writeheader()
         writer.writerows(self.rows)
         with atomic_file(self.path) as file:
