@@ -51,4 +51,6 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise ConvlabError(f"{path} is missing. `convlab fetch mnist` (or `dvc repro`) brings it.") from None
+        raise ConvlabError(
+            f"{path} is missing. `convlab fetch mnist` brings MNIST, `dvc repro` whatever the pipeline trains on."
+        ) from None

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import PassThroughProfiler
@@ -28,6 +29,7 @@ def trainer(
             "trainer.fast_dev_run keeps no checkpoint to make a model of. A quick try: trainer.max_epochs=1 "
             "+trainer.limit_train_batches=1 +trainer.limit_val_batches=1."
         )
+    _accelerator_is_there(config["trainer"]["accelerator"])
     loggers = _loggers(config, run, recorder)
     made: pl.Trainer = instantiate(
         config["trainer"] | {"max_steps": -1, "min_epochs": 0},  # StopAfter counts the steps
@@ -41,7 +43,27 @@ def trainer(
         num_sanity_val_steps=0,
         **({} if "profiler" in config["trainer"] else {"profiler": _Unprofiled()}),
     )
+    if made.world_size > 1:
+        raise ConvlabError(
+            f"trainer.devices={config['trainer']['devices']}: this would be {made.world_size} processes, and one "
+            "process trains a run. Leave trainer.devices at 1."
+        )
     return made
+
+
+def _accelerator_is_there(name: Any) -> None:
+    """Raise ConvlabError, with what there is, for an accelerator that this machine lacks."""
+    there = [
+        "auto",
+        *(each for each in ("cpu", "cuda", "mps") if AcceleratorRegistry.get(each).is_available()),
+    ]
+    if {"cuda", "mps"} & set(there):
+        there.insert(1, "gpu")
+    if name not in there:
+        raise ConvlabError(
+            f"trainer.accelerator={name}: torch finds none on this machine. Leave it out (auto takes the fastest), "
+            f"or choose one of: {', '.join(there)}. `convlab doctor` says more."
+        )
 
 
 def max_steps(config: dict[str, Any]) -> int | None:
