@@ -95,7 +95,9 @@ def test_a_chosen_photo_is_told_and_a_broken_one_refused_in_words(trained, monke
         assert page.locator(".share").first.inner_text() == f"{100 * row.max():.1f} %"
         page.set_input_files("#file", {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"no photo"})
         page.wait_for_selector("#error:not([hidden])")
-        assert "not an image of a known kind" in page.locator("#error").inner_text()
+        refused = page.locator("#error").inner_text()
+        assert refused.startswith("This file can't be read as an image. Save it as JPEG or PNG")
+        assert "not an image of a known kind" in refused
         assert page.locator("#bars li").count() == 0
         page.goto(f"{url}/docs")
         assert page.locator("h2").first.inner_text() == "POST /predict"
@@ -119,3 +121,28 @@ def test_a_dropped_image_is_told(digits_url, open_page):
     wait_for_pictures(page)
     assert page.locator("#answer").inner_text() == "1"
     assert page.locator("#preview").is_visible()
+    assert page.locator(".measured").inner_text().startswith("Of 500 test images it was right on 96.4 %")
+
+
+def test_an_image_without_content_is_answered_with_doubt(digits_url, open_page):
+    file = io.BytesIO()
+    Image.new("L", (28, 28), 60).save(file, "PNG")
+    page = open_page()
+    page.goto(digits_url)
+    page.set_input_files("#file", {"name": "x.png", "mimeType": "image/png", "buffer": file.getvalue()})
+    wait_for_pictures(page)
+    assert page.locator("#answer").inner_text().startswith("Unsure: ")
+    assert page.locator("#unsure").inner_text().startswith("Don't rely on it: the image is of one colour")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#unsure")).to_be_hidden()
+
+
+def test_an_explanation_that_fails_leaves_the_answer(digits_url, open_page):
+    page = open_page(known=["503"])
+    page.route("**/explain*", lambda route: route.fulfill(status=503, body="<p>a proxy's page</p>"))
+    page.goto(digits_url)
+    draw(page, DRAWN["1"])
+    expect(page.locator("#pictures")).to_have_text(
+        "The server is busy, or still starting. Try again in some seconds."
+    )
+    expect(page.locator("#answer")).to_have_text("1")

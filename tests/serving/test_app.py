@@ -12,6 +12,7 @@ from PIL import Image
 
 from convlab import __version__
 from convlab.runs import model_file
+from convlab.runs.run import Run
 
 PNG = {"Content-Type": "image/png"}
 
@@ -60,6 +61,7 @@ def test_fifty_clients_at_once_are_all_answered_right_in_batches(server, digits,
 
 def test_version_says_which_model_answers(server, trained):
     model = model_file.read(trained / "runs" / "lenet5" / "model")
+    measured = Run(trained / "runs" / "lenet5").metrics["test"]
     assert requests.get(f"{server.url}/version", timeout=10).json() == {
         "convlab": __version__,
         "model": "lenet5",
@@ -68,7 +70,26 @@ def test_version_says_which_model_answers(server, trained):
         "data": "digits",
         "data_hash": model.lineage["data_hash"],
         "weights_hash": model.weights_hash,
+        "test": {
+            "num_images": 500,
+            "acc": measured["acc"],
+            "acc_low": measured["acc_low"],
+            "acc_high": measured["acc_high"],
+        },
     }
+
+
+def test_an_answer_below_the_threshold_or_about_nothing_is_unsure(server, digits, expected):
+    def unsure(content):
+        return requests.post(f"{server.url}/predict", content, headers=PNG, timeout=30).json()["unsure"]
+
+    surest, least = expected.max(axis=1).argmax(), expected.max(axis=1).argmin()
+    assert expected[least].max() < 0.5 < expected[surest].max()
+    assert unsure(digits[surest]) is None
+    assert unsure(digits[least]) == "no class has a probability of 50 %."
+    blank = io.BytesIO()
+    Image.new("L", (28, 28), 90).save(blank, "PNG")
+    assert unsure(blank.getvalue()) == "the image is of one colour: there is nothing to see in it."
 
 
 def test_it_says_that_it_lives_and_is_ready(server):

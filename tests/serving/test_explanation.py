@@ -65,6 +65,17 @@ def test_a_network_without_convolution_has_integrated_gradients():
     assert (pictures[1].pixels[~black] != 128).any()
 
 
+def test_where_nothing_reacts_it_says_so():
+    layers = nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 12 * 12, 10)
+    predictor = of_chain(*layers)
+    with torch.no_grad():
+        predictor.network[0].weight.zero_()
+        predictor.network[0].bias.fill_(-1.0)  # below ReLU's threshold everywhere
+    _, _, pictures = explain(predictor, digit(), 7)
+    assert [picture.caption.partition(":")[0] for picture in pictures[1:]] == ["Nothing to show"] * 2
+    assert (pictures[2].pixels == 128).all()
+
+
 def test_the_deconvolutional_network_shows_the_maps_that_react_most():
     layers = nn.Conv2d(1, 12, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12 * 12 * 12, 10)
     predictor = of_chain(*layers)

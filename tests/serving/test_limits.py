@@ -70,7 +70,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_server():
     def load():
         raise ConvlabError("no such model")
 
-    app = create_app(load, Limits(), ["127.0.0.1"], failed=lambda: setattr(server, "should_exit", True))
+    app = create_app(load, Limits(), 0.5, ["127.0.0.1"], failed=lambda: setattr(server, "should_exit", True))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -61,7 +61,7 @@ def serving(project: Path, *arguments: str) -> Iterator[Server]:
 @contextmanager
 def running(load: Callable[[], Served], seconds: float = 20.0) -> Iterator[str]:
     """The application in a thread of this process; its address."""
-    app = create_app(load, Limits(1_000_000, seconds), ["127.0.0.1"])
+    app = create_app(load, Limits(1_000_000, seconds), 0.5, ["127.0.0.1"])
     config = uvicorn.Config(app, port=0, log_level="warning", ws="none", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

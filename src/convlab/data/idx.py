@@ -52,5 +52,5 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise ConvlabError(
-            f"{path} is missing. `convlab fetch mnist` brings MNIST, `dvc repro` whatever the pipeline trains on."
+            f"{path} is missing. `convlab fetch mnist` brings MNIST, `dvc repro` all that the pipeline needs."
         ) from None

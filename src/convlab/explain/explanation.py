@@ -60,16 +60,19 @@ def explain(
         maps = _maps(network, inputs)
         heat = grad_cam(network, inputs, targets, maps)[0, 0].numpy()
         caption = f"Warm: where the maps of {maps} raised the score of {name}."
+        if not heat.any():
+            caption = f"Nothing to show: no map of {maps} raised the score of {name}."
         pictures.append(Picture("Grad-CAM", caption, _warmed(seen, heat)))
         if not layer and _is_rectified(network):
             guided = guided_grad_cam(network, inputs, targets, maps)[0].numpy()
-            pictures.append(
-                Picture("Guided Grad-CAM", "The pixels' part in that: grey is none.", _signed(guided))
-            )
+            part = "The pixels' part in that: grey is none." if guided.any() else "Nothing to show, either."
+            pictures.append(Picture("Guided Grad-CAM", part, _signed(guided)))
     else:
         black = preprocessing.normalize(torch.zeros_like(pixels))
         shares = integrated_gradients(network, inputs, targets, black)[0].sum(0).numpy()
         caption = f"Each pixel's share in the score of {name}: white for it, black against, grey none."
+        if not shares.any():
+            caption = f"Nothing to show: no pixel has a share in the score of {name}."
         pictures.append(Picture("Integrated gradients", caption, _signed(shares)))
     if layer:
         pictures += _projections(network, inputs, layer)  # type: ignore[arg-type]
@@ -107,7 +110,8 @@ def _projections(network: nn.Sequential, inputs: Tensor, layer: str) -> list[Pic
     best = strongest.topk(min(NUM_MAPS, len(strongest)))
     maps = best.indices[best.values > 0]
     if not len(maps):
-        return []
+        caption = f"Nothing to show: no map of {layer} reacts to this image."
+        return [Picture("Deconvolutional network", caption, np.full(inputs.shape[2:], 128, np.uint8))]
     back = project(network, inputs.expand(len(maps), -1, -1, -1), layer, maps).pixels.numpy()
     caption = (
         f"What the {len(maps)} maps of {layer} that react most reacted to: white for them, black against."

@@ -19,12 +19,14 @@ class Prediction(BaseModel):
                     {"class": "roses", "probability": 0.957},
                     {"class": "tulips", "probability": 0.031},
                 ],
+                "unsure": None,
             }
         }
     )
 
     model: str
     classes: list[ClassProbability]
+    unsure: str | None = Field(description="why the answer should not be relied on; null: no reason known")
 
 
 class ExplainedPicture(BaseModel):
@@ -57,6 +59,15 @@ class Explanation(BaseModel):
     pictures: list[ExplainedPicture]
 
 
+class Measured(BaseModel):
+    """What evaluation found on the test images: accuracy, and its 95 % interval."""
+
+    num_images: int
+    acc: float
+    acc_low: float
+    acc_high: float
+
+
 class Version(BaseModel):
     """Which code and which model answer. Null: not known of this model. Hashes are sha256."""
 
@@ -67,6 +78,7 @@ class Version(BaseModel):
     data_hash: str | None
     weights_hash: str | None
     num_classes: int
+    test: Measured | None
 
 
 class Status(BaseModel):

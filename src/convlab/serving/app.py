@@ -20,17 +20,19 @@ from convlab.serving.service import Service
 def create_app(
     load: Callable[[], Served],
     limits: Limits,
+    unsure_below: float,
     hosts: Sequence[str],
     ready: Callable[[], None] = lambda: None,
     failed: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The application; `load` is called in the background when it starts, then `ready` or `failed`.
 
+    unsure_below: an answer of less probability is said to be unsure.
     hosts: what the Host header may say ("*": anything). A page of another site that has its name resolved to
     this machine (DNS rebinding) is refused by it.
     """
     metrics = Metrics()
-    service = Service(load, metrics)
+    service = Service(load, metrics, unsure_below)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ from convlab.base.files import file_hash
 from convlab.prediction import named_model
 from convlab.runs import champions, model_file
 from convlab.runs.run import Run
+from convlab.serving.answers import Measured
 
 if TYPE_CHECKING:
     from convlab.prediction.network_predictor import NetworkPredictor
@@ -47,6 +48,7 @@ class Served:
         self._predictor = named_model.quickest(self._source)
         self.preprocessing, self.classes = self._predictor.preprocessing, list(self._predictor.classes)
         self.origin = _origin(name, directory)
+        self.measured = _measured(self.origin, directory or _run_directory(name))
 
     def open(self, content: bytes) -> Image.Image:
         """The picture in an image file's bytes; raises UnreadableImage, also above MAX_PIXELS."""
@@ -86,6 +88,23 @@ def _origin(name: str, directory: Path | None) -> Origin:
         directory = run.model_dir
     model = model_file.read(directory)
     return Origin(model.name, _data(name), model.lineage["data_hash"], model.weights_hash)
+
+
+def _run_directory(name: str) -> Path | None:
+    try:
+        return Run.find(name).directory
+    except ConvlabError:
+        return None
+
+
+def _measured(origin: Origin, directory: Path | None) -> Measured | None:
+    """What `evaluate` found of just these weights, where the run or champion has it."""
+    if directory is None or not (directory / "metrics.json").is_file():
+        return None
+    found = Run(directory)
+    if found.lineage.get("weights_hash") != origin.weights_hash:
+        return None
+    return Measured(**{name: found.metrics["test"][name] for name in Measured.model_fields})
 
 
 def _data(name: str) -> str | None:

@@ -26,14 +26,16 @@ T = TypeVar("T")
 class Service:
     """What the routes ask. `model` is None until it is loaded and has answered once; `failure` is why not.
 
+    unsure_below: an answer of a lower probability (0 to 1) is said to be unsure.
+
     Decoding, predicting and explaining each have threads of their own, so that pictures of an explanation,
     which take a while, hold up no prediction.
     """
 
-    def __init__(self, load: Callable[[], Served], metrics: Metrics) -> None:
+    def __init__(self, load: Callable[[], Served], metrics: Metrics, unsure_below: float) -> None:
         self.model: Served | None = None
         self.failure: BaseException | None = None
-        self._load, self._metrics = load, metrics
+        self._load, self._metrics, self._unsure_below = load, metrics, unsure_below
         self._num_in_flight = 0
         self._decoders = ThreadPoolExecutor(NUM_DECODERS, "decode")
         self._network = ThreadPoolExecutor(1, "predict")
@@ -87,7 +89,15 @@ class Service:
                 ClassProbability(class_name=model.classes[index], probability=float(probabilities[index]))
                 for index in best
             ],
+            unsure=self._unsure(pixels, float(probabilities.max())),
         )
+
+    def _unsure(self, pixels: NDArray[np.uint8], probability: float) -> str | None:
+        if pixels.min() == pixels.max():
+            return "the image is of one colour: there is nothing to see in it."
+        if probability < self._unsure_below:
+            return f"no class has a probability of {100 * self._unsure_below:g} %."
+        return None
 
     async def explain(self, content: bytes, class_name: str | None) -> Explanation:
         """HTTPException 422 if `content` is no image or no class is called so, 501 if there is no network."""

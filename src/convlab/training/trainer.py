@@ -45,24 +45,22 @@ def trainer(
     )
     if made.world_size > 1:
         raise ConvlabError(
-            f"trainer.devices={config['trainer']['devices']}: this would be {made.world_size} processes, and one "
-            "process trains a run. Leave trainer.devices at 1."
+            f"trainer.devices={config['trainer']['devices']}: this would be {made.world_size} processes, "
+            "and one process trains a run. Leave trainer.devices at 1."
         )
     return made
 
 
 def _accelerator_is_there(name: Any) -> None:
     """Raise ConvlabError, with what there is, for an accelerator that this machine lacks."""
-    there = [
-        "auto",
-        *(each for each in ("cpu", "cuda", "mps") if AcceleratorRegistry.get(each).is_available()),
-    ]
+    kinds = ("cpu", "cuda", "mps")
+    there = ["auto", *(kind for kind in kinds if AcceleratorRegistry.get(kind).is_available())]
     if {"cuda", "mps"} & set(there):
         there.insert(1, "gpu")
     if name not in there:
         raise ConvlabError(
-            f"trainer.accelerator={name}: torch finds none on this machine. Leave it out (auto takes the fastest), "
-            f"or choose one of: {', '.join(there)}. `convlab doctor` says more."
+            f"trainer.accelerator={name}: torch finds none on this machine. Leave it out (auto takes the "
+            f"fastest), or choose one of: {', '.join(there)}. `convlab doctor` says more."
         )
 
 

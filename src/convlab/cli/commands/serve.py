@@ -1,11 +1,13 @@
 """Show a trained network on a web page, and answer programs: JSON over HTTP.
 
-usage: convlab serve [--model NAME] [--host 127.0.0.1] [--port 8000] [--max-mb 10] [--timeout 10]
+usage: convlab serve [--model NAME] [--host 127.0.0.1] [--port 8000] [--unsure 0.5]
+                     [--max-mb 10] [--timeout 10]
 
   --model NAME     as `convlab predict` takes it: champion, champion/<data>, a run, a complete model's
                    directory, a backbone; champion unless given
   --host ADDRESS   only this machine can reach 127.0.0.1; 0.0.0.0 is every network this machine is in
   --port N         0: any free one
+  --unsure P       an answer with a probability below P (0 to 1) is said to be unsure
   --max-mb N       a larger image is refused, megabytes
   --timeout N      seconds from a request to its answer, receiving the image included
 
@@ -37,12 +39,15 @@ def run(args: list[str]) -> int:
     parser.add_argument("--model", default="champion")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--unsure", type=float, default=0.5)
     parser.add_argument("--max-mb", type=float, default=10)
     parser.add_argument("--timeout", type=float, default=10)
     options = parser.parse_args(args)
     for name in ("max_mb", "timeout"):
         if not 0 < getattr(options, name) < math.inf:
             raise ConvlabError(f"--{name.replace('_', '-')} {getattr(options, name)}: choose more than 0.")
+    if not 0 <= options.unsure <= 1:
+        raise ConvlabError(f"--unsure {options.unsure}: choose a probability from 0 to 1.")
     if not 0 <= options.port <= 65535:
         raise ConvlabError(f"--port {options.port}: choose 0 to 65535.")
     with _listening(options.host, options.port) as listener:
@@ -67,7 +72,7 @@ def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
 
     limits = Limits(int(options.max_mb * 1e6), options.timeout)
     hosts = ["*"] if host in ANYWHERE else ["127.0.0.1", "localhost", f"[{host}]" if ":" in host else host]
-    app = create_app(lambda: Served(options.model), limits, hosts, ready, failed)
+    app = create_app(lambda: Served(options.model), limits, options.unsure, hosts, ready, failed)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

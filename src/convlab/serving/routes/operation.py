@@ -35,6 +35,7 @@ def add(app: FastAPI, service: Service, metrics: Metrics) -> None:
             model=model.name,
             num_classes=len(model.classes),
             **asdict(model.origin),
+            test=model.measured,
         )
 
     @app.get(

@@ -12,8 +12,8 @@ async function ask(path, signal) {
   const response = await fetch(path, {
     method: "POST", body: image, signal, headers: { "Content-Type": image.type || "application/octet-stream" },
   });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.detail);
+  const answer = await response.json().catch(() => ({})); // a proxy's refusal is a page
+  if (!response.ok) throw Object.assign(new Error(answer.detail ?? ""), { status: response.status });
   return answer;
 }
 
@@ -24,9 +24,9 @@ async function show(blob) {
   image = blob;
   element("invitation").hidden = true;
   try {
-    if (blob.size > Number(maxBytes)) throw new Error(`This file is larger than ${Number(maxBytes) / 1e6} MB.`);
+    if (blob.size > Number(maxBytes)) throw Object.assign(new Error(), { status: 413 });
     showClasses(await ask("/predict?top=5", signal));
-    await explain(null, signal);
+    await explain(null, signal).catch(unexplained);
   } catch (error) {
     if (!signal.aborted) fail(error);
   }
@@ -49,9 +49,11 @@ async function explain(name, signal) {
 
 /* showing answers */
 
-function showClasses({ classes }) {
+function showClasses({ classes, unsure }) {
   element("error").hidden = true;
-  element("answer").textContent = classes[0].class;
+  element("answer").textContent = unsure ? `Unsure: ${classes[0].class}?` : classes[0].class;
+  element("unsure").hidden = !unsure;
+  element("unsure").textContent = unsure ? `Don't rely on it: ${unsure}` : "";
   element("bars").replaceChildren(...classes.map(bar));
 }
 
@@ -64,7 +66,7 @@ function bar({ class: name, probability }) {
   const track = make("span", { className: "track" }, fill);
   const share = probability > 0 && probability < 0.0005 ? "< 0.1 %" : `${(100 * probability).toFixed(1)} %`;
   button.append(make("span", { className: "name", textContent: name }), make("span", { className: "share", textContent: share }), track);
-  button.addEventListener("click", () => explain(name, requests.signal).catch(fail));
+  button.addEventListener("click", () => explain(name, requests.signal).catch(unexplained));
   return make("li", {}, button);
 }
 
@@ -80,15 +82,44 @@ function make(tag, properties, ...children) {
   return made;
 }
 
+const largest = `${Number(maxBytes) / 1e6} MB`;
+const WORDS = { // what a person can do about a refusal
+  400: "The image did not arrive. Choose it again.",
+  408: "The image took too long to arrive. Try a smaller one, or a better connection.",
+  413: `This file is too large: at most ${largest}. Save it smaller, and choose it again.`,
+  415: "This is no image file. Choose a JPEG, PNG, WebP, GIF, BMP or TIFF file.",
+  422: "This file can't be read as an image. Save it as JPEG or PNG, and choose it again.",
+  501: "There are no pictures of what this network saw.",
+  503: "The server is busy, or still starting. Try again in some seconds.",
+  504: "The answer took too long. Try again, or a smaller image.",
+};
+
+function inWords(error) {
+  if (error instanceof TypeError) return ["The server does not answer. Is `convlab serve` still running?", ""];
+  return [WORDS[error.status] ?? "Something went wrong on the server. Try again.", error.message];
+}
+
+function said(error) {
+  const [words, detail] = inWords(error);
+  return detail ? [words, make("small", { textContent: detail })] : [words];
+}
+
 function fail(error) {
   if (error.name === "AbortError") return;
   forget();
-  element("error").textContent = error instanceof TypeError ? "The server does not answer." : error.message;
+  element("error").replaceChildren(...said(error));
   element("error").hidden = false;
+}
+
+/* The answer stands, though its explanation failed. */
+function unexplained(error) {
+  if (error.name === "AbortError") return;
+  element("pictures").replaceChildren(make("p", {}, ...said(error)));
 }
 
 function forget() {
   element("error").hidden = true;
+  element("unsure").hidden = true;
   element("answer").replaceChildren(make("span", { className: "soft", textContent: "Nothing yet." }));
   element("bars").replaceChildren();
   element("pictures")?.replaceChildren();
