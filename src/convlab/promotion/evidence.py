@@ -9,11 +9,26 @@ from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """An accuracy over folds, and its 95 % interval."""
+
+    folds: int
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Answers:
-    """What a model said of each class's test images. counts: k k, row: true class, column: predicted."""
+    """What a model said of each class's images. counts: k k, row: true class, column: predicted.
+
+    cross_validated: where the images are those of folds, each answered by a network that never saw it; None:
+    they are the test images.
+    """
 
     classes: list[str]
     counts: NDArray[np.int64]
+    cross_validated: Estimate | None = None
 
     @property
     def num_images(self) -> int:
@@ -21,17 +36,21 @@ class Answers:
 
     @property
     def accuracy(self) -> float:
+        if self.cross_validated:
+            return self.cross_validated.accuracy
         return float(self.counts.trace() / self.num_images)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy (Wilson), as `evaluate` measures it."""
+        """The 95 % interval of the accuracy, as `evaluate` (Wilson) or `cv` measures it."""
+        if self.cross_validated:
+            return self.cross_validated.low, self.cross_validated.high
         found = binomtest(int(self.counts.trace()), self.num_images).proportion_ci(method="wilson")
         return float(found.low), float(found.high)
 
     @property
     def most_frequent(self) -> tuple[str, float]:
-        """The class with most test images, and its share of them: what guessing it always would get right."""
+        """The class with most images, and its share of them: what guessing it always would get right."""
         images = self.counts.sum(axis=1)
         return self.classes[int(images.argmax())], float(images.max() / images.sum())
 

@@ -58,7 +58,7 @@ def judge(
 ) -> list[Condition]:
     """Each condition of `gate` in turn; without a champion before, there is none to compare with."""
     conditions = [
-        _images(answers.num_images, gate.min_images),
+        _images(answers, gate.min_images),
         _accuracy(answers, gate.min_accuracy),
         _better_than_guessing(answers, gate.min_gain),
         _classes(answers, gate.min_class_accuracy),
@@ -68,13 +68,14 @@ def judge(
     return conditions if pairing is None else [*conditions, _compared(pairing, gate.alpha)]
 
 
-def _images(number: int, bound: float) -> Condition:
+def _images(answers: Answers, bound: float) -> Condition:
+    number, folds = answers.num_images, answers.cross_validated
     return Condition(
-        "test images",
-        f"{number:,}",
+        "images" if folds else "test images",
+        f"{number:,} in {folds.folds} folds" if folds else f"{number:,}",
         f"at least {bound:,g}",
         number >= bound,
-        f"{number:,} test images are too few to judge by, {bound:,g} are required",
+        f"{number:,} {'' if folds else 'test '}images are too few to judge by, {bound:,g} are required",
     )
 
 

@@ -22,7 +22,7 @@ from convlab.features.outdated import outdated
 from convlab.prediction import complete_model
 from convlab.prediction.export.checked import images_of
 from convlab.prediction.export.formats import NotExportable
-from convlab.promotion import model_card
+from convlab.promotion import cross_validated, model_card
 from convlab.promotion.calibration import error_by_chance
 from convlab.promotion.evidence import Answers, Calibration
 from convlab.promotion.gate import Condition, Gate, judge
@@ -43,10 +43,11 @@ class Outcome:
     registered: str | None = None
 
 
-def promote(run: Run, chosen_from: int = 1) -> Outcome:
+def promote(run: Run, chosen_from: int = 1, cv: str | None = None) -> Outcome:
     """Make `run` champion of its data set if it passes the gate.
 
-    chosen_from: of how many runs it is the most accurate, which its model card tells.
+    chosen_from: of how many runs it is the most accurate, which its model card tells. cv: the
+    cross-validation whose accuracy is judged in place of that on the test images.
     Raises ConvlabError, with nothing changed, if its evaluation is missing or not its model's, or if MLflow's
     registry can't be reached.
     """
@@ -59,6 +60,7 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
         warn(changed)
     if found := run.metrics.get("leak"):
         warn(leak_warning(Leak(found["number"], tuple(found["example"]))))
+    answers = _answers(run) if cv is None else cross_validated.answers(cv, run)
     gate = Gate.of(_settings(conf_file("gate.yaml")), run.data, _settings(shipped("conf") / "gate.yaml"))
     with champions.changing(run.data) as staged:
         history = champions.history(run.data)
@@ -68,7 +70,7 @@ def promote(run: Run, chosen_from: int = 1) -> Outcome:
         pairing = pair(history[-1], run, labels, probabilities.argmax(1) == labels) if history else None
         latency_ms = median_ms(complete_model.load(staged))
         calibration = Calibration(run.metric("test/ece"), error_by_chance(probabilities))
-        conditions = judge(gate, _answers(run), calibration, latency_ms, pairing)
+        conditions = judge(gate, answers, calibration, latency_ms, pairing)
         if not all(condition.passed for condition in conditions):
             return Outcome(conditions)
         try:

@@ -1,6 +1,6 @@
 """Make a trained run the champion of its data set, if it passes the gate.
 
-usage: convlab promote RUN|best [--data NAME]
+usage: convlab promote RUN|best [--data NAME] [--cv NAME]
 
 RUN is a name under runs/ or a run's directory, evaluated. `best` is the evaluated run under runs/ with the
 highest test accuracy; where runs are on several data sets, --data says on which.
@@ -18,6 +18,10 @@ The gate is conf/gate.yaml, with bounds of its own for each data set:
   alpha                   refused if it is worse than the champion on the same test images, and McNemar's
                           exact test (one-sided) has p < alpha; after a change of the data the champion is
                           measured on the new test images
+--cv NAME judges accuracy and classes by the cross-validation NAME of the run's experiment (`convlab cv`),
+in place of the test images: where those are few, it knows more. Each of its images was answered by a
+network that never saw it.
+
 A refusal names each condition that failed and by how much, changes nothing, and the exit status is 1.
 
 Each data set has one champion: a digit model never competes with a flower model. What is written:
@@ -30,6 +34,8 @@ If the registry can't be reached, nothing changes. `convlab rollback` goes back 
 examples
   convlab promote lenet
   convlab promote best --data flowers
+  convlab cv experiment=linear_head data=photos data.dir=birds name=birds_cv
+  convlab promote birds --cv birds_cv
 """
 
 import argparse
@@ -48,6 +54,7 @@ def run(args: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="convlab promote", add_help=False)
     parser.add_argument("runs", nargs="*", metavar="RUN")
     parser.add_argument("--data")
+    parser.add_argument("--cv")
     options = parser.parse_args(args)
     if len(options.runs) != 1:
         raise ConvlabError("which run? One, for instance: convlab promote lenet, or: convlab promote best")
@@ -59,7 +66,7 @@ def run(args: list[str]) -> int:
 
     from convlab.promotion.promote import promote  # imports torch
 
-    outcome = promote(candidate, len(candidates))
+    outcome = promote(candidate, len(candidates), options.cv)
     _show(outcome.conditions)
     if outcome.champion is None:
         reasons = "; ".join(each.shortfall for each in outcome.conditions if not each.passed)

@@ -56,14 +56,20 @@ def take(names: Iterable[str]) -> tuple[list[CrossValidation], list[str]]:
     """
     found, others = [], []
     for name in names:
-        folders = [
-            path for path in (project_dir() / "sweeps" / name, Path(name)) if (path / "cv.json").is_file()
-        ]
-        if folders:
-            found.append(CrossValidation(folders[0].resolve().name, _read(folders[0])))
+        folder = directory(name)
+        if folder is not None:
+            found.append(CrossValidation(folder.resolve().name, _read(folder)))
         else:
             others.append(name)
     return sorted(found, key=lambda each: (each.data, -each.result["acc"]["mean"], each.name)), others
+
+
+def directory(name: str) -> Path | None:
+    """The cross-validation called `name` under `sweeps/`, or whose directory it is; None for neither."""
+    for path in (project_dir() / "sweeps" / name, Path(name)):
+        if (path / "cv.json").is_file():
+            return path
+    return None
 
 
 def verdicts(found: list[CrossValidation]) -> list[str]:
