@@ -62,8 +62,9 @@ def _explained(error: Exception, part: Mapping[str, Any], key: str) -> ConvlabEr
 
 def _not_found(error: ImportError, part: Mapping[str, Any], key: str) -> ConvlabError:
     missing = getattr(error, "name", None)
-    why = str(error).strip().splitlines()[-1 if missing is None else 0]
-    return ConvlabError(f"{key}._target_={part.get('_target_')} could not be loaded: {why.rstrip('.')}.")
+    why = str(error).strip().splitlines()[-1 if missing is None else 0].rstrip(".")
+    why += "" if why.endswith("?") else "."
+    return ConvlabError(f"{key}._target_={part.get('_target_')} could not be loaded: {why}")
 
 
 def _refused(error: BaseException, part: Mapping[str, Any], key: str) -> ConvlabError:
