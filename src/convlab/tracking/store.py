@@ -18,7 +18,7 @@ from mlflow.entities import Experiment
 
 from convlab.base.console import warn
 from convlab.base.project import home_dir, state_dir
-from convlab.tracking import moved, run_page
+from convlab.tracking import database, moved, run_page
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -40,14 +40,19 @@ def client() -> MlflowClient:
 
 
 @cache
-def _put_right(database: Path) -> None:
+def _put_right(path: Path) -> None:
     """Once a process, and by one process at a time."""
-    if moved.moved_from(database) is None:
-        return
-    with FileLock(state_dir() / "tracking.lock"):
-        former = moved.put_right(database)
+    with _lock():
+        database.ensure(path)
+        former = moved.put_right(path)
     if former is not None:
-        warn(f"the project was in {former}: MLflow's database now names the files here, in {database.parent}")
+        warn(f"the project was in {former}: MLflow's database now names the files here, in {path.parent}")
+
+
+def _lock() -> FileLock:
+    """Held by one process at a time, in which whoever has it may take it again."""
+    state_dir().mkdir(parents=True, exist_ok=True)
+    return FileLock(state_dir() / "tracking.lock", is_singleton=True)
 
 
 def experiment_id(name: str) -> str:
@@ -55,9 +60,7 @@ def experiment_id(name: str) -> str:
 
     One process at a time: MLflow's first migration of a fresh database is not safe against another.
     """
-    lock = state_dir() / "tracking.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with _lock():
         found = client().get_experiment_by_name(name)
         if found is not None:
             _ensure_view(found)

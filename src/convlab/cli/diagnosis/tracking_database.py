@@ -4,7 +4,6 @@ MLflow itself is not imported, which would take seconds, nor asked: it would mak
 """
 
 import os
-import re
 import sqlite3
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import requests
 from convlab.base.project import home_dir
 from convlab.cli import extras
 from convlab.cli.diagnosis.finding import Finding, ok, problem, warning, without_passwords
+from convlab.tracking import database
 from convlab.tracking.moved import moved_from
 
 if TYPE_CHECKING:  # it comes with the extra `track`
@@ -58,6 +58,10 @@ def _file(url: "URL") -> Finding:
         if not path.parent.is_dir():
             return problem("database", f"no folder {path.parent}", f"mkdir -p {path.parent}")
         return ok("database", f"{path}: not there yet, the first run makes it")
+    if database.half_made(path):
+        return warning(
+            "database", f"{path} was left half made, with no run in it", "nothing: the next run makes it"
+        )
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=TIMEOUT_S)
         try:
@@ -103,7 +107,7 @@ def _database(url: "URL") -> Finding:
 
 
 def _schema(name: str, url: "URL", revisions: list[str]) -> Finding:
-    known, newest = _migrations()
+    known, newest = database.revisions()
     if revisions == [newest]:
         return ok("database", f"{name}: tables of MLflow {version('mlflow')}")
     found = ", ".join(revisions) or "none"
@@ -113,18 +117,6 @@ def _schema(name: str, url: "URL", revisions: list[str]) -> Finding:
         return problem("database", text, f"copy the database, then {command}")
     text = f"{name}: tables of a newer MLflow ({found}), installed is {version('mlflow')}"
     return problem("database", text, "pip install --upgrade mlflow")
-
-
-def _migrations() -> tuple[set[str], str]:
-    """MLflow's schema revisions, and the one that no other builds upon, from its migration files."""
-    spec = find_spec("mlflow")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    own, built_upon = set[str](), set[str]()
-    for file in Path(folders[0], "store", "db_migrations", "versions").glob("*.py"):
-        for down, value in re.findall(r"^(down_)?revision\b[^=\n]*=(.*)$", file.read_text(), re.MULTILINE):
-            (built_upon if down else own).update(re.findall(r"[\"'](\w+)[\"']", value))
-    [newest] = own - built_upon
-    return own, newest
 
 
 def _server(uri: str) -> Finding:
