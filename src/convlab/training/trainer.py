@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.accelerators import AcceleratorRegistry
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import PassThroughProfiler
 
@@ -18,6 +18,8 @@ from convlab.runs.run import Run
 from convlab.training.averaging import AveragedWeights
 from convlab.training.callbacks import LastCheckpoint, RandomState, StepLog, StopAfter
 from convlab.training.classifier import METRICS
+from convlab.training.history import History
+from convlab.training.progress import ProgressLine
 
 
 def trainer(
@@ -31,14 +33,15 @@ def trainer(
         )
     _accelerator_is_there(config["trainer"]["accelerator"])
     loggers = _loggers(config, run, recorder)
+    callbacks = _callbacks(config, run, first, bool(loggers))
     made: pl.Trainer = instantiate(
         config["trainer"] | {"max_steps": -1, "min_epochs": 0},  # StopAfter counts the steps
         "trainer",
         log_every_n_steps=min(config["trainer"]["log_every_n_steps"], num_batches),
-        callbacks=_callbacks(config, run, first, bool(loggers)),
+        callbacks=callbacks,
         logger=loggers or False,
         default_root_dir=str(run.directory),
-        enable_progress_bar=console.is_terminal,
+        enable_progress_bar=any(isinstance(each, ProgressBar) for each in callbacks),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         **({} if "profiler" in config["trainer"] else {"profiler": _Unprofiled()}),
@@ -82,13 +85,14 @@ def _callbacks(
         callbacks.append(AveragedWeights(decay))
     if logged and config["scheduler"]["factory"]:
         callbacks.append(LearningRateMonitor(config["scheduler"]["interval"]))
-    if console.is_terminal:
-        callbacks.append(RichProgressBar(leave=True))
     if (steps := max_steps(config)) is not None:
         callbacks.append(StopAfter(steps))
     if config["print_every_n_steps"] and not console.is_terminal:  # there, the progress bar shows it
         callbacks.append(StepLog(config["print_every_n_steps"]))
-    callbacks += _chosen(config)
+    callbacks += (chosen := _chosen(config))
+    history = next((each for each in first if isinstance(each, History)), None)
+    if console.is_terminal and history and not any(isinstance(each, ProgressBar) for each in chosen):
+        callbacks.append(ProgressLine(history, checkpoint["monitor"], checkpoint["mode"], max_steps(config)))
     if checkpoint["monitor"]:
         best = ModelCheckpoint(
             dirpath=run.directory / "checkpoints",
