@@ -57,7 +57,7 @@ class CachedFeatures(LabelledData):
         self.preprocessing = Preprocessing.from_dict(self.meta["preprocessing"])
         self.vectors = np.load(self.dir / "vectors.npy", mmap_mode="r")
         self.input_shape = (int(self.vectors.shape[1]),)
-        contents, self._paths, labels, splits = _read_index(self.dir / "index.csv")
+        contents, self._paths, labels, splits = read_index(self.dir / "index.csv")
         self._labels = torch.tensor(labels)
         self._rows = {split: np.flatnonzero(np.array(splits) == split) for split in ("train", "val", "test")}
         for split, rows in self._rows.items():
@@ -88,7 +88,7 @@ class CachedFeatures(LabelledData):
         }
 
 
-def _read_index(path: Path) -> tuple[list[str], list[str], list[int], list[str]]:
+def read_index(path: Path) -> tuple[list[str], list[str], list[int], list[str]]:
     """Content hashes, paths, labels and splits of index.csv."""
     contents, paths, labels, splits = [], [], [], []
     with path.open(newline="", encoding="utf-8") as file:

@@ -69,11 +69,11 @@ class PhotoFolder:
         }
 
 
-def scan(root: Path, content_hash: Callable[[str], str] = file_hash) -> PhotoFolder:
+def scan(root: Path, content_hash: Callable[[str], str] = file_hash, fewest_classes: int = 2) -> PhotoFolder:
     """Find and hash the photos of every class folder below `root`, sub-folders included.
 
-    Raises ConvlabError, saying what was found, if there is no such folder, if it has fewer than two classes
-    with photos, or if it is unclear whether its folders are classes or splits.
+    Raises ConvlabError, saying what was found, if there is no such folder, if it has fewer classes with
+    photos than `fewest_classes`, or if it is unclear whether its folders are classes or splits.
 
     Args:
         content_hash: gives the sha256 hex of a file's bytes, or raises OSError.
@@ -82,7 +82,7 @@ def scan(root: Path, content_hash: Callable[[str], str] = file_hash) -> PhotoFol
     paths = [path for path in files if "/" in path and photo_files.is_photo(path)]
     place = places(root, paths)
     located = {path: place(path) for path in files if "/" in path}
-    _require_classes(root, located, files)
+    _require_classes(root, located, files, fewest_classes)
     ignored = defaultdict(list)
     for path, (class_name, _) in located.items():
         if not photo_files.is_photo(path) and not path.endswith("/"):
@@ -154,10 +154,10 @@ def _files(root: Path) -> list[str]:
     return list(photo_files.walk(root))
 
 
-def _require_classes(root: Path, located: dict[str, Place], files: list[str]) -> None:
+def _require_classes(root: Path, located: dict[str, Place], files: list[str], fewest: int) -> None:
     photos = [path for path in files if photo_files.is_photo(path)]
     classes = sorted({name for path in photos if path in located and (name := located[path].class_name)})
-    if len(classes) >= 2:
+    if len(classes) >= fewest:
         return
     loose = sum("/" not in path for path in photos)
     others = [
@@ -170,4 +170,5 @@ def _require_classes(root: Path, located: dict[str, Place], files: list[str]) ->
     below = {path.split("/")[1] for path in photos if path.count("/") > 1}
     if len(classes) == 1 and len(below) > 1 and not loose:
         way_out = f"Its folders look like the classes: data.dir={root}/{classes[0]}"
-    raise ConvlabError(f"{root}: at least two classes are needed, found {found}. {way_out}")
+    needed = "at least two classes are" if fewest == 2 else "at least one class is"
+    raise ConvlabError(f"{root}: {needed} needed, found {found}. {way_out}")
