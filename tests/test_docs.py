@@ -1,12 +1,9 @@
-"""The documentation: links as a reader of the repository follows them, and the site of `make docs`."""
+"""The documentation: links as a reader of the repository follows them, and what the site is made of."""
 
 import importlib.util
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,34 +76,8 @@ def test_a_reference_page_has_every_module() -> None:
     assert "::: convlab.cli.main" in site.reference("cli")
 
 
-class Resources(HTMLParser):
-    """What a browser would load for a page by itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
-        value = dict(attrs).get(names.get(tag, ""))
-        if value and dict(attrs).get("rel") not in ("canonical", "next", "prev"):
-            self.found.append(value)
-
-
-@pytest.mark.timeout(300)
-def test_the_site_is_built_and_loads_nothing_from_the_network() -> None:
-    done = subprocess.run([sys.executable, "docs/build_site.py"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    pages = sorted((ROOT / "site").rglob("*.html"))
-    assert ROOT / "site" / "index.html" in pages
-    for page in pages:
-        resources = Resources()
-        resources.feed(page.read_text())
-        assert resources.found
-        for each in resources.found:
-            assert not re.match(r"(https?:)?//", each), (page, each)
-    home = (ROOT / "site" / "index.html").read_text()
-    assert 'href="how-to/mirrors.html"' in home
-    reference = (ROOT / "site" / "api" / "runs.html").read_text()
-    assert 'id="convlab.runs.report.comparison.compare"' in reference
-    assert "McNemar" in reference
+def test_a_fence_says_what_the_site_s_builder_knows() -> None:
+    page = "```bash slow\ntrue\n```\n```console hours\n$ true\n```\n```text\nx\n```\n```yaml conf/a.yaml\n"
+    assert load_site().fences(page) == (
+        '```bash\ntrue\n```\n```console\n$ true\n```\n```text\nx\n```\n```yaml title="conf/a.yaml"\n'
+    )
