@@ -66,6 +66,8 @@ def test_a_folder_becomes_a_served_champion(project: Path, folder: Path, champio
     assert "broken.jpg" in named
     assert "empty.png" in named
     assert f"too few to learn or measure well: {BLUE}" in champion  # 12 images
+    test = json.loads((project / "runs" / "things" / "metrics.json").read_text())["test"]
+    assert f"things, test: {test['acc']:.2%} of {test['num_images']} images (95 % interval" in champion
     with serving(project) as server:
         about = requests.get(f"{server.url}/version", timeout=10).json()
         assert about["data"] == "things"

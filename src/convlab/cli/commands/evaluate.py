@@ -23,7 +23,7 @@ examples:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -56,12 +56,13 @@ def run(args: list[str]) -> int:
     if options.out:
         raise ConvlabError(f"--out {options.out}: only with --on FOLDER.")
 
+    from convlab.cli import measured
     from convlab.runs.run import Run
     from convlab.training.evaluation import evaluate
 
     found = [Run.find(name) for name in options.runs]
     for run in found:
-        _report(run.directory, evaluate(run.directory))
+        measured.say(run.name, evaluate(run.directory))
     if options.digest:
         from convlab.runs import digest
 
@@ -71,6 +72,7 @@ def run(args: list[str]) -> int:
 
 def _evaluate_on(options: argparse.Namespace) -> int:
     from convlab.base.errors import ConvlabError
+    from convlab.cli import measured
     from convlab.prediction import on_folder
     from convlab.runs.run import Run
 
@@ -88,8 +90,7 @@ def _evaluate_on(options: argparse.Namespace) -> int:
     for row in _rows(scored):
         table.add_row(*map(escape, row))
     console.print(table)
-    name = f"{run.name} on {options.on}"
-    _say(name, metrics["test"])
+    measured.say_one(f"{run.name} on {options.on}", metrics["test"])
     console.print(f"Figures and predictions: {out}", markup=False)
     return 0
 
@@ -123,17 +124,3 @@ def _rows(scored: "Scored") -> list[tuple[str, str, str, str]]:
         taken = f"{scored.classes[worst]} ({wrong[worst]:,})" if wrong[worst] else ""
         rows.append((name, f"{number:,}", f"{100 * counts[k] / number:.2f}", taken))
     return rows
-
-
-def _report(directory: Path, metrics: dict[str, Any]) -> None:
-    for label, part in (("test", metrics["test"]), ("raw weights", metrics.get("test_raw"))):
-        if part:
-            _say(f"{directory.name}, {label}", part)
-
-
-def _say(what: str, part: dict[str, Any]) -> None:
-    console.print(
-        f"{what}: {part['acc']:.2%} of {part['num_images']:,} images "
-        f"(95 % interval {part['acc_low']:.2%} to {part['acc_high']:.2%}), loss {part['loss']:.4f}",
-        markup=False,
-    )

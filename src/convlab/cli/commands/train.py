@@ -21,7 +21,7 @@ often used:
   averaging.decay=0.99      also keep a moving average of the weights
   resume=latest             resume from the last checkpoint although settings changed (more epochs, say)
   resume=never              restart; also in place of a finished run with other settings
-  evaluate=true             measure the test split when training ends
+  evaluate=true             measure the test split when training ends, and say the accuracy
   sweep.resume=true         with -m: run only what the last sweep with the same overrides left undone
 
 examples:
@@ -37,6 +37,7 @@ from typing import Any
 
 from convlab.base import config, overriding
 from convlab.base.console import console, warn
+from convlab.cli import measured
 from convlab.runs import recorder as recorders
 from convlab.runs.run import Run
 from convlab.training import multirun
@@ -97,11 +98,11 @@ def _train_alone(settings: dict[str, Any], directory: Path, overrides: list[str]
     _train(settings, directory, command, settings["evaluate"], replace=settings["resume"] != "auto")
 
 
-def _train(settings: dict[str, Any], directory: Path, command: str, measured: bool, **how: Any) -> None:
+def _train(settings: dict[str, Any], directory: Path, command: str, evaluated: bool, **how: Any) -> None:
     from convlab.training.train import train
 
     train(settings, directory, command=command, **how)
-    if measured:
+    if evaluated:
         from convlab.training.evaluation import evaluate
 
         evaluate(directory)
@@ -115,7 +116,9 @@ def _command(settings: dict[str, Any], directory: Path, overrides: list[str]) ->
 
 def _say_what_next(run: Run, settings: dict[str, Any]) -> None:
     console.print(f"Trained {run.name} in {run.state['seconds']:.0f} s: {run.directory}", markup=False)
-    if not settings["evaluate"]:
+    if settings["evaluate"]:
+        measured.say(run.name, run.metrics)
+    else:
         console.print(f"Test accuracy:  convlab evaluate {run.name}", markup=False)
     if (address := recorders.of(settings["logger"]).address(run)) is not None:
         console.print(f"Browse it:      convlab ui   then {address}", markup=False)
