@@ -50,6 +50,24 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not dead
 
 
+def test_the_file_that_the_page_on_sweeps_shows_is_the_file() -> None:
+    page = (ROOT / "docs" / "how-to" / "sweeps.md").read_text()
+    [shown] = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    file = (ROOT / "conf" / "experiment" / "lenet_sweep.yaml").read_text().splitlines(keepends=True)
+    assert file[0] == "# @package _global_\n"
+    assert shown == "".join(line for line in file if line == file[0] or not line.startswith("#"))
+
+
+def test_photos_a_second_are_what_performance_has() -> None:
+    performance = (ROOT / "docs" / "performance.md").read_text()
+    [median] = re.findall(r"^\| convlab, onnxruntime \| ([\d.]+) images/s", performance, re.MULTILINE)
+    said = {page.name: re.findall(r"([\d.]+) photos\s(?:a|per)\ssecond", page.read_text()) for page in PAGES}
+    assert {name: set(rates) for name, rates in said.items() if rates} == {
+        "results.md": {f"{float(median):.0f}"},
+        "09-transfer.md": {f"{float(median):.0f}"},
+    }
+
+
 def test_every_page_is_in_the_navigation() -> None:
     site = load_site()
     nav = set(_files(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]))
