@@ -24,7 +24,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 GLUE = ("__init__", "__main__", "base/", "cli/__init__", "cli/main", "cli/commands/", "tracking/")
 CARRIERS = {
     *("training/__init__", "training/multirun", "runs/__init__", "runs/lineage", "runs/reading"),
-    *("runs/recorder", "runs/run", "prediction/__init__", "features/__init__"),
+    *("runs/recorder", "runs/run", "runs/test_images", "prediction/__init__", "features/__init__"),
     *("models/__init__", "models/saved"),
     "training/checks",  # refuses, and changes nothing
 }

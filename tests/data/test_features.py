@@ -70,6 +70,9 @@ def test_the_photo_behind_a_vector(features):
     Image.new("RGB", (2, 3), (9, 0, 0)).save(path)
     image = load(features).image("val", 1)
     assert (image.size, image.getpixel((0, 0))) == ((2, 3), (9, 0, 0))
+    assert load(features).source("val", 1) == str(path)
+    Image.new("RGB", (1000, 500), (9, 0, 0)).save(path)
+    assert load(features).thumbnail("val", 1).size == (128, 64)
 
 
 def test_missing_features_and_empty_splits_are_explained(features, tmp_path):

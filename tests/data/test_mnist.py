@@ -52,6 +52,16 @@ def test_test_images_come_from_the_test_files_in_order(folder):
     assert np.asarray(data.image("test", 7)).tolist() == [[7] * 28] * 28
 
 
+def test_the_source_of_an_image_is_its_place_in_its_file(folder):
+    """The images are filled with their numbers."""
+    whole = Mnist(folder, PLAIN, batch_size=32, num_val=50)
+    folded = Mnist(folder, PLAIN, batch_size=32, num_val=50, fold={"index": 1, "count": 2})
+    train, test = (f"{folder / name}-images-idx3-ubyte.gz, image " for name in ("train", "t10k"))
+    assert whole.source("test", 7) == f"{test}7"
+    for data, split in ((whole, "val"), (whole, "train"), (folded, "test")):
+        assert data.source(split, 3) == f"{train}{np.asarray(data.image(split, 3))[0, 0]}"
+
+
 def test_batches_are_normalized(folder):
     data = Mnist(
         folder, Preprocessing(size=28, channels=1, pixel_mean=(10,), pixel_std=(2,), pad=2), 32, num_val=50

@@ -59,6 +59,8 @@ def test_the_same_photos_classes_splits_and_hash_as_the_features(project, photos
         for i, row in enumerate(expected):
             with Image.open(photos / row["path"]) as photo:
                 assert np.array_equal(np.asarray(data.image(split, i)), np.asarray(photo))
+                assert data.source(split, i) == str(photos / row["path"])
+                assert data.thumbnail(split, i).size == photo.size  # smaller than a thumbnail
     assert sum(len(data.labels(split)) for split in ("train", "val", "test")) == 40
 
 

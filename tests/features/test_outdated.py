@@ -9,6 +9,7 @@ from sample_runs import SMALL_BACKBONE, train_head
 from convlab.base import config
 from convlab.cli.commands import evaluate, features, promote, train
 from convlab.features.outdated import outdated
+from convlab.runs.run import Run
 
 WORDS = ["experiment=patches_linear_head", "data.dir=photos", *SMALL_BACKBONE]
 
@@ -52,6 +53,13 @@ def test_a_deleted_photo_costs_no_figure(project, photos, capsys):
     shutil.rmtree(project / "photos" / "flower")
     assert evaluate.run(["head"]) == 0
     assert json.loads((project / "runs" / "head" / "metrics.json").read_text())["test"] == before
+    images = Run(project / "runs" / "head").test_images
+    sizes = [size for sheet in images.sheets for size in sheet.sizes]
+    gone = [path.startswith("photos/flower/") for path in images.paths]
+    assert [size == (0, 0) for size in sizes] == gone
+    assert f"{sum(gone)} of {len(gone)} test images can't be shown. The first: photos/flower/" in " ".join(
+        capsys.readouterr().out.split()
+    )
     (project / "conf" / "gate.yaml").write_text("max_calibration_error: 1")
     assert promote.run(["head"]) == 0
     assert (project / "champions" / "patches" / "1" / "model.onnx").is_file()

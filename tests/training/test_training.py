@@ -53,6 +53,8 @@ def test_a_run_leaves_what_runs_py_lists(settings, project):
         "mistakes.png",
         "metrics.json",
         "predictions.npz",
+        "images/images.json",
+        "images/000.webp",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
         "run.json",

@@ -18,6 +18,7 @@ from convlab.data.image_file import open_image
 from convlab.data.labelled import LabelledData
 from convlab.data.looks import Leak
 from convlab.data.preprocessing import Preprocessing
+from convlab.data.thumbnails import thumbnail
 
 
 class CachedFeatures(LabelledData):
@@ -79,7 +80,14 @@ class CachedFeatures(LabelledData):
 
     def image(self, split: str, index: int) -> Image.Image:
         """The photograph behind a vector."""
-        return open_image(self.photos_dir / self._paths[self._rows[split][index]])
+        return open_image(self.source(split, index))
+
+    def thumbnail(self, split: str, index: int) -> Image.Image:
+        return thumbnail(self.source(split, index))
+
+    def source(self, split: str, index: int) -> str:
+        """The photograph's path."""
+        return str(self.photos_dir / self._paths[self._rows[split][index]])
 
     def lineage(self) -> dict[str, Any]:
         """What the stage `features` noted; `backbone_hash` is that of the backbone's weights."""

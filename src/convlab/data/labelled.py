@@ -12,6 +12,7 @@ from convlab.base.errors import ConvlabError
 from convlab.data.batches import Batches
 from convlab.data.looks import Leak
 from convlab.data.preprocessing import Preprocessing
+from convlab.data.thumbnails import shrunk
 
 
 class LabelledData(pl.LightningDataModule, ABC):
@@ -40,6 +41,14 @@ class LabelledData(pl.LightningDataModule, ABC):
     @abstractmethod
     def image(self, split: str, index: int) -> Image.Image:
         """The picture behind an example, for people to look at."""
+
+    def thumbnail(self, split: str, index: int) -> Image.Image:
+        """The same, no side above `thumbnails.SIDE` pixels; overridden where a file gives it sooner."""
+        return shrunk(self.image(split, index))
+
+    def source(self, split: str, index: int) -> str:
+        """Where that picture lies: a file's path as the configuration has it, or words."""
+        return f"{split} image {index:,}"
 
     @abstractmethod
     def lineage(self) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Mnist(LabelledData):
         self.classes = [str(digit) for digit in range(10)]
         self.input_shape = preprocessing.shape
         self._splits: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._rows: dict[str, np.ndarray] = {}  # of the training files, in train, val and a fold
 
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
         images, labels = self._split(split)
@@ -73,6 +74,13 @@ class Mnist(LabelledData):
     def image(self, split: str, index: int) -> Image.Image:
         """The digit as a greyscale picture."""
         return Image.fromarray(self._split(split)[0][index, 0].numpy())
+
+    def source(self, split: str, index: int) -> str:
+        """Its file, and its place there: from 0, as programs count."""
+        self._split(split)  # finds the rows
+        file = FILES["test" if split == "test" and self.fold is None else "train"][0]
+        row = self._rows[split][index] if split in self._rows else index
+        return f"{self.dir / file}, image {row:,}"
 
     def lineage(self) -> dict[str, Any]:
         """`data_hash` over the four files, and the substitutes that were fetched in place of originals."""
@@ -115,4 +123,5 @@ class Mnist(LabelledData):
             contents = [hashlib.sha256(image).hexdigest() for image in images.numpy()]
             rows = hold_out(rows, contents, labels.tolist(), self.fold)
         rows["train"] = rows["train"][self._draw(labels[rows["train"]], self.per_class).numpy()]
+        self._rows |= rows
         self._splits |= {split: (images[each], labels[each]) for split, each in rows.items()}

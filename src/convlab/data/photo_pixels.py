@@ -25,6 +25,7 @@ from convlab.data.photo_warnings import tell_unused
 from convlab.data.photos import Photo, PhotoFolder, scan
 from convlab.data.preprocessing import Preprocessing
 from convlab.data.splits import SPLITS
+from convlab.data.thumbnails import thumbnail
 
 KEPT_BYTES = 2 * 1024**3  # pixels held in memory; photos beyond are decoded again for every batch
 DECODED_AHEAD = 64  # photos
@@ -98,7 +99,14 @@ class PhotoPixels(LabelledData):
 
     def image(self, split: str, index: int) -> Image.Image:
         """The whole photograph."""
-        return open_image(self.dir / self._splits[split][index].path)
+        return open_image(self.source(split, index))
+
+    def thumbnail(self, split: str, index: int) -> Image.Image:
+        return thumbnail(self.source(split, index))
+
+    def source(self, split: str, index: int) -> str:
+        """The photograph's path."""
+        return str(self.dir / self._splits[split][index].path)
 
     def lineage(self) -> dict[str, Any]:
         """`data_hash` is that of the features of the same folder."""

@@ -7,6 +7,7 @@ runs/<name>/
   curves.png  confusion.png  mistakes.png
   metrics.json            the official test split, measured (written by `evaluate`)
   predictions.npz         labels n, probabilities n k of the test split
+  images/                 where each test image lies, and thumbnails (runs/test_images.py)
   visualize/              pictures of what the network learned, and visualize.json (written by `visualize`)
   checkpoints/            best.ckpt and last.ckpt, to resume from
   run.json                when, where and how far: the only file that differs between equal runs
@@ -28,8 +29,9 @@ from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
 from convlab.base.project import project_dir
 from convlab.base.trees import flat
-from convlab.runs import model_file, reading
+from convlab.runs import model_file, reading, test_images
 from convlab.runs.model_file import ModelFile
+from convlab.runs.test_images import TestImages
 
 if TYPE_CHECKING:  # torch is imported where data is
     from convlab.data.labelled import LabelledData
@@ -166,6 +168,11 @@ class Run:
         """Labels n and probabilities n k of the test split, or None where predictions.npz is missing."""
         expected = (self.metrics["test"]["num_images"], len(self.classes))
         return reading.predictions(self.directory / "predictions.npz", expected, self.remedy)
+
+    @cached_property
+    def test_images(self) -> TestImages | None:
+        """Paths and thumbnails of the test split, or None where an earlier version evaluated it."""
+        return test_images.read(self.directory, self.metrics["test"]["num_images"], self.remedy)
 
     @property
     def confusion(self) -> NDArray[np.int64] | None:

@@ -1,5 +1,7 @@
 """Measure a run directory's model on the test split."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,25 @@ from torchmetrics.functional.classification import (
 from convlab.base.console import warn
 from convlab.base.files import write_json
 from convlab.data.batches import Batches
+from convlab.data.decoding import ahead
 from convlab.data.image_file import UnreadableImage
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
 from convlab.figures.mistakes import mistakes, worst_mistakes
 from convlab.models import saved
 from convlab.runs import recorder as recorders
+from convlab.runs import test_images
 from convlab.runs.run import Run
 
 NUM_BINS = 15  # of confidence, all as wide, in a calibration error
+DECODED_AHEAD = 64  # photos
 
 
 def evaluate(run_dir: Path) -> dict[str, Any]:
-    """Write `metrics.json`, `predictions.npz`, `confusion.png`, `mistakes.png`; returns the metrics."""
+    """Write `metrics.json`, `predictions.npz`, `images/`, `confusion.png`, `mistakes.png`.
+
+    Returns the metrics.
+    """
     run = Run(run_dir)
     model, data = run.model_file, run.data_module()
     measured, logits = {}, {}
@@ -58,6 +66,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
         run_dir / "predictions.npz", labels=labels.numpy(), probabilities=probabilities.numpy()
     )
     _draw(run_dir, data, probabilities, labels)
+    _keep_images(run_dir, data, len(labels))
     write_json(run_dir / "metrics.json", metrics)
     recorders.of(run.config["logger"]).measured(run, metrics)
     return metrics
@@ -112,6 +121,24 @@ def _image(data: LabelledData, index: int) -> Image.Image:
     except UnreadableImage as error:
         warn(f"a mistake can't be shown: {error}")
         return Image.new("L", (64, 64), "grey")
+
+
+def _keep_images(run_dir: Path, data: LabelledData, num_images: int) -> None:
+    """Where each test image lies, and its thumbnail: a deleted photo has none."""
+    gone = []
+
+    def found() -> Iterator[Image.Image | None]:
+        for _, thumbnail in ahead(partial(data.thumbnail, "test"), range(num_images), DECODED_AHEAD):
+            try:
+                yield thumbnail.result()
+            except UnreadableImage as error:
+                gone.append(error)
+                yield None
+
+    sources = (data.source("test", index) for index in range(num_images))
+    test_images.write(run_dir, sources, found())
+    if gone:
+        warn(f"{len(gone):,} of {num_images:,} test images can't be shown. The first: {gone[0]}")
 
 
 def _draw(run_dir: Path, data: LabelledData, probabilities: Tensor, labels: Tensor) -> None:

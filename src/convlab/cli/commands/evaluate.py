@@ -4,9 +4,10 @@ usage: convlab evaluate RUN... [--digest FILE]        RUN: a name under runs/, o
        convlab evaluate RUN --on FOLDER [--out DIR]
 
 Writes metrics.json (accuracy with its 95 % interval, loss, calibration error, accuracy by class),
-predictions.npz (a probability for each class of each test image) and two pictures, confusion.png and
-mistakes.png, into the run's directory, and adds them to the run's MLflow record. A run that kept a
-moving average of its weights is measured with both: `test` is the average, `test_raw` the raw weights.
+predictions.npz (a probability for each class of each test image), images/ (where each test image lies, and
+its thumbnail) and two pictures, confusion.png and mistakes.png, into the run's directory, and adds metrics
+and pictures to the run's MLflow record. A run that kept a moving average of its weights is measured with
+both: `test` is the average, `test_raw` the raw weights.
 
 --on FOLDER measures the model on other photos, with the same figures: FOLDER has one sub-folder per class,
 called as the run's classes. Photos of classes that the model does not know, files that can't be read, and
@@ -66,7 +67,7 @@ def run(args: list[str]) -> int:
     if options.digest:
         from convlab.runs import digest
 
-        digest.write(found[0], [found[0].directory / name for name in digest.EVALUATED], options.digest)
+        digest.write(found[0], digest.evaluated(found[0]), options.digest)
     return 0
 
 
