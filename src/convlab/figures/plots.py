@@ -90,8 +90,11 @@ def curves(history: History) -> Figure:
 
 
 @styled
-def overlaid(histories: Mapping[str, History], metric: str) -> Figure:
-    """One metric of history.csv (`val/acc`, `val/loss`) of several runs, by epoch."""
+def overlaid(histories: Mapping[str, History], metric: str, *, legend: bool = True) -> Figure:
+    """One metric of history.csv (`val/acc`, `val/loss`) of several runs, by epoch.
+
+    Their lines have the gids `series-0`, `series-1` ..., for a page that switches them on and off.
+    """
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
     axes = figure.subplots()
     for index, (name, history) in enumerate(histories.items()):
@@ -101,7 +104,8 @@ def overlaid(histories: Mapping[str, History], metric: str) -> Figure:
     axes.set_title({"val": "Validation", "train": "Training"}[split] + " " + noun)
     axes.set_xlabel("epoch")
     _finish(axes, list(histories.values()), quantity)
-    axes.legend(loc="best", fontsize=9)
+    if legend:
+        axes.legend(loc="best", fontsize=9)
     return figure
 
 
@@ -144,6 +148,7 @@ def _line(axes: Axes, history: History, metric: str, index: int, label: str) -> 
         linestyle=DASHES[index % len(DASHES)],
         markevery=max(1, len(points) // 12),
         label=label,
+        gid=f"series-{index}",
     )
 
 

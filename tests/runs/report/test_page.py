@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convlab.base.files import file_hash
 from convlab.figures import style
+from convlab.runs import test_images
 from convlab.runs.report import page
 from convlab.runs.report.comparison import compare
+from convlab.runs.report.pictures import Pictures
 from convlab.runs.report.results import find, read
 from convlab.runs.run import Run
 
@@ -59,7 +62,7 @@ def test_names_are_escaped_in_text_and_figures(project):
     metrics["lineage"]["substitutes"] = [HOSTILE]
     (folder / "metrics.json").write_text(json.dumps(metrics))
     page = html()
-    assert page.count("<script") == 1
+    assert page.count("<script") == 3  # the browser's data, the curves' and the code
     assert "<script>alert" not in page
     escaped = "&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;"
     for place in (
@@ -67,22 +70,35 @@ def test_names_are_escaped_in_text_and_figures(project):
         f'<td data-value="{escaped}">{escaped}</td>',
         f'<th scope="row" data-value="{escaped}">{escaped}</th>',
         f"<strong>1. Substitute:</strong> {escaped}",
-        f"{escaped} taken for b (1).",
+        f">{escaped} taken for b (1)</a>.",
         "note: &#34;&lt;script&gt;",
     ):
         assert place in page
 
 
-def test_confusions_are_the_commonest_first():
-    matrix = np.array([[5, 2, 0], [7, 9, 1], [0, 0, 3]])
-    assert page._confusions(matrix, ["x", "y", "z"]) == [("y", "x", 7), ("x", "y", 2), ("y", "z", 1)]
-
-
 def test_confusion_matrix_puts_truth_in_rows(project):
-    make(project, "a", predicted=(0, 1, 1, 1))
-    page = html()
-    assert "a taken for b (1)." in page
-    assert "3 of 4 right (75.0 %)" in page
+    """Images of classes 0 0 1 1, all taken for b but the first: each number is a link to its images."""
+    make(project, "one", predicted=(0, 1, 1, 1))
+    matrix = html().split('class="confusion')[1].split("<tbody>")[1]
+    cells = re.findall(r'<td[^>]*>(?:<a href="#images\?([^"]+)"[^>]*>(\d+)</a>)?</td>', matrix)
+    assert cells[:4] == [
+        ("model=one&amp;true=a&amp;predicted=a", "1"),
+        ("model=one&amp;true=a&amp;predicted=b", "1"),
+        ("", ""),
+        ("model=one&amp;true=b&amp;predicted=b", "2"),
+    ]
+
+
+def test_many_classes_are_squares_without_numbers(project):
+    folder = make(project, "a")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["per_class"] = {f"c{k}": {"acc": 0.5, "num_images": 2} for k in range(21)}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    np.savez(folder / "predictions.npz", labels=[0, 0, 1, 20], probabilities=np.eye(21)[[0, 3, 1, 20]])
+    matrix = re.search(r'<svg class="confusion" viewBox="0 0 21 21".*?</svg>', html(), re.DOTALL).group(0)
+    assert matrix.count("<a ") == 4
+    assert '<rect x="3" y="0"' in matrix
+    assert "<title>c0 taken for c3: 1</title>" in matrix
 
 
 def test_class_table_unites_the_classes_of_all_runs(project):
@@ -137,11 +153,44 @@ def test_commands_and_lineage(project):
     assert page.count("<dd><code>c0ffee</code></dd>") == 2
 
 
-def test_mistakes_are_embedded_bytes_and_all(project):
-    folder = make(project, "a")
+def test_mistakes_are_cards_or_of_an_earlier_version_its_picture(project, tmp_path):
+    folder = make(project, "a", predicted=(1, 1, 1, 0))
     Image.new("RGB", (2, 2), "red").save(folder / "mistakes.png")
-    encoded = re.search(r'src="data:image/png;base64,([^"]+)"', html()).group(1)
-    assert page.base64.b64decode(encoded) == (folder / "mistakes.png").read_bytes()
+    source = re.search(
+        r'<img loading="lazy" alt="Test images that a got wrong[^>]+src="([^"]+)"', html()
+    ).group(1)
+    pictures = Pictures()
+    page.page(compare(read(find([]))), pictures=pictures)
+    pictures.write(tmp_path / "out")
+    assert (tmp_path / "out" / source).read_bytes() == (folder / "mistakes.png").read_bytes()
+    assert "a was evaluated by an earlier version" in html()
+    assert "`convlab evaluate a` writes them" in html()
+    test_images.write(folder, ["0", "1", "2", "3"], [Image.new("L", (28, 28))] * 4)
+    assert "Test images that a got wrong" not in html()
+    assert 'data-model="a" data-images="0 1 3"' in html()
+
+
+def test_runs_on_the_same_images_share_them(project, tmp_path):
+    for name in ("one", "two", "three"):
+        test_images.write(make(project, name), list("abcd"), [Image.new("L", (28, 28))] * 4)
+    make(project, "earlier")
+    test_images.write(make(project, "other"), list("wxyz"), [Image.new("L", (28, 28), 9)] * 4)
+    data = re.search(r'id="browser-data">(.*?)</script>', html()).group(1)
+    data = json.loads(data)
+    places = {model["name"]: model["set"] for model in data["models"]}
+    assert len(data["sets"]) == 2
+    assert places["one"] == places["two"] == places["three"] != places["other"]
+    assert places["earlier"] in places.values()
+    pictures = Pictures()
+    for _ in range(2):
+        page.page(compare(read(find([]))), pictures=pictures)
+    pictures.write(tmp_path / "out")
+    (tmp_path / "out" / "pictures" / "0123456789abcdef.webp").touch()
+    (tmp_path / "out" / "pictures" / "mine.png").touch()
+    pictures.write(tmp_path / "out")
+    kept = {path.name for path in (tmp_path / "out" / "pictures").iterdir()}
+    assert len(kept) == 3  # a sheet of each set, and what is not the report's
+    assert "mine.png" in kept
 
 
 def test_the_inside_of_a_network_is_shown_where_it_was_visualized(project):
@@ -160,21 +209,23 @@ def test_the_inside_of_a_network_is_shown_where_it_was_visualized(project):
     (folder / "visualize.json").write_text(json.dumps({"figures": listed}))
     shown = html()
     assert shown.count("Inside the network (2 pictures)") == 1
-    encoded = re.findall(r'src="data:image/png;base64,([^"]+)"', shown)
-    wanted = [(folder / name).read_bytes() for name in ("two.png", "three.png")]
-    assert [page.base64.b64decode(each) for each in encoded] == wanted
-    assert shown.count("<script") == 1
+    sources = re.findall(r'<figure class="gallery inside"[^>]*><img loading="lazy"[^>]*src="([^"]+)"', shown)
+    names = [file_hash(folder / name)[:16] for name in ("two.png", "three.png")]
+    assert sources == [f"pictures/{name}.png" for name in names]
+    assert shown.count("<script") == 3
 
 
 def test_figures_take_the_pages_colours(project):
     folder = make(project, "a")
     (folder / "history.csv").write_text("epoch,val/acc,val/loss\n1,0.5,1.0\n")
     page = html()
-    assert page.count("<svg") == 4  # two overlays, the confusion matrix, the curves
-    assert style.INK not in page.split("</style>", 1)[1]
-    assert style.LINE not in page.split("</style>", 1)[1]
+    page = page.split("</style>", 1)[1]
+    assert page.count("<svg") == 6  # two overlays and their legend, reliability, the curves, the coverage
+    assert page.count('data-series="0"') == 4
+    assert style.INK not in page
+    assert style.LINE not in page
     assert "fill: currentColor" in page
-    assert "var(--line)" in page.split("</style>", 1)[1]
+    assert "var(--line)" in page
 
 
 def test_runs_without_predictions_history_or_configuration_still_make_a_page(project):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,10 @@ from convlab.runs.report.results import row
 from convlab.runs.run import Run
 
 SIGNIFICANCE = 0.05
+SENTENCE = (
+    "{best} and {second} {differ} significantly: they disagree on {discordant} test images: "
+    "{best} is right on {only_best}, {second} on {only_second} (McNemar's exact test, {p})."
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,20 @@ class Verdict:
     only_second_right: int | None = None
     p_value: float | None = None
     significant: bool | None = None
+
+    def words(self) -> dict[str, str]:
+        """What SENTENCE is filled with; {} where there was no test."""
+        if self.only_best_right is None or self.only_second_right is None or self.p_value is None:
+            return {}
+        return {
+            "best": self.best,
+            "second": self.second,
+            "differ": "differ" if self.significant else "do not differ",
+            "discordant": f"{self.only_best_right + self.only_second_right:,}",
+            "only_best": f"{self.only_best_right:,}",
+            "only_second": f"{self.only_second_right:,}",
+            "p": p_text(self.p_value),
+        }
 
 
 @dataclass(frozen=True)
@@ -108,13 +126,8 @@ def verdict(ranked: list[Run]) -> Verdict | None:
     only_best, only_second = int((right & ~right_second).sum()), int((~right & right_second).sum())
     discordant = only_best + only_second
     p_value = min(1.0, 2 * float(bdtr(min(only_best, only_second), discordant, 0.5)))
-    differ = p_value < SIGNIFICANCE
-    sentence = (
-        f"{pair} {'differ' if differ else 'do not differ'} significantly: they disagree on {discordant:,} "
-        f"test images: {best.name} is right on {only_best:,}, {second.name} on {only_second:,} "
-        f"(McNemar's exact test, {p_text(p_value)})."
-    )
-    return Verdict(best.name, second.name, sentence, only_best, only_second, p_value, differ)
+    found = Verdict(best.name, second.name, "", only_best, only_second, p_value, p_value < SIGNIFICANCE)
+    return replace(found, sentence=SENTENCE.format_map(found.words()))
 
 
 def p_text(p_value: float) -> str:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from convlab.base import templates
 from convlab.base.files import write_json, write_text
 from convlab.figures.style import BLUE
-from convlab.runs.report.page import svg
+from convlab.runs.report.svg import svg
 from convlab.training.search import figures
 from convlab.training.search.outcome import Outcome, summary
 from convlab.training.search.space import show_value
