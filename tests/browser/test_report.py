@@ -240,7 +240,8 @@ CONTRASTS = """() => {
     const below = parts(element.parentElement ? behind(element.parentElement) : "rgb(255, 255, 255)");
     return `rgb(${[r, g, b].map((part, k) => alpha * part + (1 - alpha) * below[k]).join(", ")})`;
   };
-  const kinds = "p, dt, dd, th, td, td a, h1, h2, h3, h4, small, summary, pre, label, nav a, .card span, button";
+  const text = "p, dt, dd, th, td, td a, h1, h2, h3, h4, small, summary, pre";
+  const kinds = `${text}, label, nav a, .card span, button`;
   const ratios = [...document.querySelectorAll(kinds)]
     .filter((element) => element.textContent.trim() && element.checkVisibility() && !element.disabled)
     .filter((element) => !element.closest("[inert]"))

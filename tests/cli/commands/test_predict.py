@@ -263,23 +263,35 @@ class TestMany:
         assert printed.err == "convlab predict: nothing.jpg: there is no such file\n"
 
     def test_a_sheet_shows_each_photo_and_its_classes(self, project, capsys):
-        """Read back from the page: the thumbnails' pixels, the escaped names, the bars' widths."""
+        """Read back from the page: the thumbnails' pixels, the names, the classes, their probabilities."""
         Image.new("RGB", (1000, 500), "red").save(project / "<red> & wide.png")
         Image.new("L", (28, 28), 200).save(project / "small.png")
         words = ["<red> & wide.png", "small.png", "--model", "head", "--top", "1"]
         found = json_of(capsys, *words, "--sheet", "out.html")
         page = (project / "out.html").read_text()
-        assert "&lt;red&gt; &amp; wide.png" in page
         assert "<red>" not in page
         assert re.findall(r"(?:src|href)=\"(?!data:)", page) == []
+        data = json.loads(re.search(r'id="browser-data">(.*?)</script>', page).group(1))
+        ((images,), (answers,)) = data["sets"], data["models"]
+        assert data["root"] == "./"
+        paths = images["paths"]
+        assert [paths["before"] + rest for rest in paths["rest"]] == ["<red> & wide.png", "small.png"]
         thumbnails = []
-        for encoded in re.findall(r"data:image/jpeg;base64,([^\"]+)", page):
+        for address in images["pictures"]["embedded"]:
+            encoded = address.removeprefix("data:image/jpeg;base64,")
             with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
                 thumbnails.append((image.size, image.mode, image.convert("RGB").getpixel((5, 5))))
         assert [(size, mode) for size, mode, _ in thumbnails] == [((320, 160), "RGB"), ((28, 28), "L")]
         assert np.abs(np.array([pixel for _, _, pixel in thumbnails]) - [[255, 0, 0], [200] * 3]).max() < 4
-        widths = [float(width) for width in re.findall(r"width:([\d.]+)%\"></i>", page)]
-        assert widths == [pytest.approx(100 * each["classes"][0]["probability"], abs=0.006) for each in found]
+        best = np.frombuffer(base64.b64decode(answers["best"]), "<u2")
+        shares = np.frombuffer(base64.b64decode(answers["probabilities"]), "<f4")
+        assert [images["classes"][each] for each in best] == [each["classes"][0]["class"] for each in found]
+        assert shares == pytest.approx([each["classes"][0]["probability"] for each in found], abs=1e-6)
+        assert images["labels"] is None
+
+    def test_a_sheet_of_nothing_is_a_page(self, project):
+        assert predict.run(["nothing.jpg", "--model", "head", "--sheet", "out.html"]) == 1
+        assert "0 photos" in (project / "out.html").read_text()
 
 
 def test_a_colour_photo_is_grey_for_a_network_of_digits(project, trained, capsys):

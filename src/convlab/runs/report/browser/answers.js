@@ -17,10 +17,18 @@ function readAnswers({ models, sets, root }) {
       model.count = top ? model.best.length / top : 0;
       model.guess = (image) => model.best[image * top];
       model.confidence = (image) => model.probabilities[image * top];
+      model.taken = counts(known.classes.length, model.count, model.guess); // images by predicted class
+      model.own = known.labels && counts(known.classes.length, model.count, (image) => known.labels[image]);
       model.right = (image) => known.labels !== null && model.guess(image) === known.labels[image];
       return model;
     }),
   };
+}
+
+function counts(numClasses, numImages, classOf) {
+  const found = new Uint32Array(numClasses);
+  for (let image = 0; image < numImages; image++) found[classOf(image)]++;
+  return found;
 }
 
 /* "#images?model=lenet&answer=wrong" as an object, with only what is known; null for other addresses. */

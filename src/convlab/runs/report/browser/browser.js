@@ -67,12 +67,12 @@ function imageBrowser(element, data, { overlay }) {
 
   function showFilters() {
     const { model } = found, { labels } = model.set;
-    const names = model.set.classes.map((name) => [name, name]), any = ["", "any"];
+    const named = (images) => [["", "any"], ...model.set.classes.map((name, label) => [name, `${name} (${counted(images[label])})`]).filter((_, label) => images[label])];
     const rivals = models.filter((each) => each.set === model.set && each !== model).map(({ name }) => [name, name]);
     const fields = [
       models.length > 1 && select("model", "Run", models.map(({ name }) => [name, name]), model.name),
-      labels && select("true", "True class", [any, ...names], state.true),
-      select("predicted", "Predicted class", [any, ...names], state.predicted),
+      labels && select("true", "True class", named(model.own), state.true),
+      select("predicted", "Predicted class", named(model.taken), state.predicted),
       labels && select("answer", "Answer", [["", "right or wrong"], ["right", "right"], ["wrong", "wrong"]], state.answer),
       share("from", "Confidence from %", state.from),
       share("below", "below %", state.below),
@@ -99,19 +99,19 @@ function imageBrowser(element, data, { overlay }) {
 
   /* a page of pictures */
 
-  function showPage(all = false) {
+  function showPage(whole = false) {
     const { model, images } = found, pages = Math.max(1, Math.ceil(images.length / PAGE));
     const page = Math.min(Math.max(1, Math.trunc(Number(state.page)) || 1), pages);
-    const shown = all ? images.slice(0, PRINTED) : images.slice((page - 1) * PAGE, page * PAGE);
-    const of = overlay || images.length < model.count ? ` of ${counted(model.count)}` : "";
-    count.textContent = `${counted(images.length)}${of} image${model.count === 1 ? "" : "s"}`;
+    const shown = whole ? images.slice(0, PRINTED) : images.slice((page - 1) * PAGE, page * PAGE);
+    const all = images.length === model.count && !overlay; // whose number stands above
+    count.textContent = all ? "" : `${counted(images.length)} of ${counted(model.count)} image${model.count === 1 ? "" : "s"}`;
     grid.replaceChildren(...shown.map((image) => card(model, image)));
     if (!images.length) grid.append(make("p", { className: "note", textContent: "No image is like that." }));
     if (model.set.note && model.set.places === null) grid.prepend(make("p", { className: "note", textContent: model.set.note }));
     grid.scrollTop = 0;
     const link = (to, words) => make("a", { href: addressOf({ ...state, page: to === 1 ? "" : to, image: "" }), textContent: words });
     pager.replaceChildren(...(pages === 1 ? [] : [page > 1 ? link(page - 1, "← Previous") : "", make("span", { textContent: `page ${counted(page)} of ${counted(pages)}` }), page < pages ? link(page + 1, "Next →") : ""]));
-    if (!all) element.scrollTop = 0;
+    if (!whole) element.scrollTop = 0;
   }
 
   function card(model, image) {

@@ -103,7 +103,7 @@ def _same(sizes: Sequence[Sequence[int]]) -> list[Any]:
 
 
 def _shortened(paths: Sequence[str]) -> dict[str, Any]:
-    first, last = min(paths), max(paths)
+    first, last = min(paths, default=""), max(paths, default="")
     length = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     before = first[:length]
     return {"before": before, "rest": [path[len(before) :] for path in paths]}
