@@ -1,4 +1,4 @@
-"""Make docs/images/mlflow-*.png and report-*.png: what `convlab ui` and `convlab compare --out` show.
+"""Make docs/images/mlflow-*.png, report-*.png and report-images-*.png: `convlab ui`, `convlab compare --out`.
 
 usage: python docs/screenshots.py [RUN...]
 
@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from convlab.base.project import project_dir
 from convlab.cli.commands import compare
+from convlab.runs.report import links
 from convlab.runs.run import Run
 from convlab.tracking import store
 
@@ -44,7 +45,9 @@ def main() -> None:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=program)
         compare.run([*names, "--out", folder])
-        shoot(browser, "report", f"file://{folder}/comparison.html", settle)
+        report = f"file://{folder}/comparison.html"
+        shoot(browser, "report", report, settle)
+        shoot(browser, "report-images", report + links.images(names[0], answer="wrong", order="sure"), settle)
         with server(Path(folder)) as address:
             shoot_mlflow(browser, address, [recorded(name) for name in names])
         browser.close()

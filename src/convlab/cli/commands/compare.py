@@ -10,7 +10,8 @@ the folds with its 95 % interval.
   --metric NAME   rank by this: test/acc (default), test/loss, test/ece, val/acc or val/loss
   --group SETTING also a row for each value of a setting: model, or a name in config.yaml (optimizer.lr),
                   with the metric's mean and standard deviation over the runs that share it
-  --out DIR       write comparison.json, comparison.csv, comparison.md and comparison.html to DIR
+  --out DIR       write comparison.json, comparison.csv, comparison.md and comparison.html to DIR, and the
+                  page's pictures to DIR/pictures
   --json          print what comparison.json would hold, and no table
 
 How to read the table:
@@ -24,12 +25,13 @@ How to read the table:
   minutes         training, validation included (on the terminal only: equal runs differ in it)
   1 2 ...         small numbers after a name: a substitute took the place of the published data or weights
 
-comparison.html is one self-contained page (no network, light and dark, prints well): ranking, learning
-curves, confusion matrices, accuracy by class, worst mistakes, settings, lineage, commands. The files
-depend on the runs' config.yaml, history.csv, metrics.json, predictions.npz and mistakes.png, and on the
-names of the experiments in conf/, and on nothing else: equal runs make equal files. Facts that change
-without the result (run.json: the date, the git commit) are left to MLflow; the report identifies a run
-by the hashes of its configuration, data and weights.
+comparison.html needs no network and no server (light and dark, prints well): ranking, learning curves,
+confusion matrices, calibration, precision and recall, coverage by confidence, settings, lineage, commands,
+and a browser of the test images, which every number opens at its images. Copy DIR as a whole. The files
+depend on the runs' config.yaml, history.csv, metrics.json, predictions.npz, images/, mistakes.png, visualize/
+and the command in run.json, and on nothing else: equal runs make equal files. Other facts that change without
+the result (run.json: the date, the git commit) are left to MLflow; the report identifies a run by the hashes
+of its configuration, data and weights.
 
 examples:
   convlab compare
