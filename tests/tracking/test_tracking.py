@@ -2,20 +2,18 @@
 
 import base64
 import json
-import os
-import socket
-import subprocess
-import sys
 import threading
-import time
 import urllib.request
 import zlib
 
 import pytest
+from tracking_server import TrackingServer
 
 from convlab.base import config
+from convlab.cli.commands import sync
 from convlab.runs.run import Run
-from convlab.tracking import lightning, mlflow_runs, store
+from convlab.tracking import delivery, lightning, machine_load, mlflow_runs, store
+from convlab.tracking.sending import measured
 from convlab.training.evaluation import evaluate
 from convlab.training.train import train
 
@@ -76,7 +74,7 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
     assert (project / "mlflow.db").is_file()
     kind = store.client().get_experiment_by_name("convlab").tags["mlflow.experimentKind"]
     assert kind == "custom_model_development"
-    assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+    assert not [thread for thread in threading.enumerate() if thread.name == machine_load.THREAD]
     assert not (project / "mlruns").exists()
 
     loads = store.client().get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
@@ -89,19 +87,20 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
     assert len(more) > len(loads) > 0
 
 
-def test_a_failing_training_leaves_no_thread_behind(project):
-    run_id = mlflow_runs.start("convlab", "one", {})
+def test_a_failing_training_leaves_no_thread_behind():
+    told = []
 
     def fail():
-        with mlflow_runs.system_metrics(run_id, going_on=False):
-            assert [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+        with machine_load.watched(lambda metrics, step: told.append((step, metrics)), first=3):
+            assert [thread for thread in threading.enumerate() if thread.name == machine_load.THREAD]
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
-    memory = store.client().get_run(run_id).data.metrics["system/system_memory_usage_percentage"]
-    assert 0 < memory <= 100
+    assert not [thread for thread in threading.enumerate() if thread.name == machine_load.THREAD]
+    ((step, metrics),) = told
+    assert step == 3
+    assert 0 < metrics["system/system_memory_usage_percentage"] <= 100
 
 
 def test_an_experiment_of_before_gets_the_columns_that_matter(project):
@@ -120,7 +119,7 @@ def test_an_experiment_of_before_gets_the_columns_that_matter(project):
 def test_class_names_of_any_kind_are_recorded(project):
     run_id = mlflow_runs.start("convlab", "one", {})
     names = ["test_class/tülips & co", "test_class/tölips & co", "test_class/my daisy"]
-    mlflow_runs.log_metrics(run_id, {name: value for value, name in enumerate(names)})
+    mlflow_runs.log_metrics(run_id, measured({name: value for value, name in enumerate(names)}))
     assert store.client().get_run(run_id).data.metrics == {
         "test_class/t_lips _ co": 0,
         "test_class/t_lips _ co_": 1,
@@ -132,46 +131,63 @@ def test_a_class_name_beyond_mlflows_limit_is_cut(project):
     """MLflow takes 250 characters of a metric's name, and 1,000 metrics at once."""
     run_id = mlflow_runs.start("convlab", "one", {})
     names = [f"test_class/{'x' * 240}{number:04}" for number in range(1200)]
-    mlflow_runs.log_metrics(run_id, {name: value for value, name in enumerate(names[:2])})
+    mlflow_runs.log_metrics(run_id, measured({name: value for value, name in enumerate(names[:2])}))
     found = store.client().get_run(run_id).data.metrics
     assert found == {f"test_class/{'x' * 229}": 0, f"test_class/{'x' * 229}_": 1}
-    mlflow_runs.log_metrics(run_id, {f"test_class/{number}": number for number in range(1200)})
+    mlflow_runs.log_metrics(run_id, measured({f"test_class/{number}": number for number in range(1200)}))
     assert len(store.client().get_run(run_id).data.metrics) == 1202
 
 
 class TestBatchedLogger:
-    def history(self, run_id):
-        found = store.client().get_metric_history(run_id, "train/loss_step")
+    @pytest.fixture
+    def run(self, project):
+        """A run that MLflow knows."""
+        run = Run(project / "runs" / "one")
+        run_id = mlflow_runs.start("convlab", "one", {})
+        run.directory.mkdir(parents=True)
+        run.update_state(mlflow={"experiment": "convlab", "run_id": run_id})
+        return run
+
+    def logger(self, run):
+        return lightning.BatchedLogger(run, run.state["mlflow"]["run_id"], "convlab")
+
+    def history(self, run):
+        found = store.client().get_metric_history(run.state["mlflow"]["run_id"], "train/loss_step")
         return [(metric.step, metric.value) for metric in found]
 
-    def test_metrics_wait_for_their_turn_and_none_is_lost(self, project):
-        run_id = mlflow_runs.start("convlab", "one", {})
-        logger = lightning.lightning_logger(run_id, "convlab")
+    def test_metrics_wait_for_their_turn_and_none_is_lost(self, run):
+        logger = self.logger(run)
         logger.log_metrics({"train/loss_step": 0.5}, step=0)  # the first goes at once
-        assert self.history(run_id) == [(0, 0.5)]
+        assert self.history(run) == [(0, 0.5)]
+        logger._sent_at += 60  # as if the others came within two seconds
         expected = [(0, 0.5)]
-        for step in range(1, 2 * lightning.MAX_METRICS + 2):  # more than MLflow takes at a time
+        for step in range(1, 2 * delivery.MOST_METRICS + 2):  # more than MLflow takes at a time
             logger.log_metrics({"train/loss_step": step / 4}, step)
             expected.append((step, step / 4))
-        assert len(self.history(run_id)) < len(expected)
+        assert self.history(run) == [(0, 0.5)]
         logger.finalize("success")
-        assert self.history(run_id) == expected
-        assert store.client().get_run(run_id).info.status == "FINISHED"
+        assert self.history(run) == expected
 
-    def test_names_are_short_and_a_rate_that_all_parameters_share_is_told_once(self, project):
-        run_id = mlflow_runs.start("convlab", "one", {})
-        logger = lightning.lightning_logger(run_id, "convlab")
-        logger.log_metrics({"lr-AdamW/pg1": 0.5, "lr-AdamW/pg2": 0.5, "lr-AdamW/pg3": 0.25, "epoch": 0}, 0)
-        assert store.client().get_run(run_id).data.metrics == {"train/lr": 0.5, "train/lr_3": 0.25}
+    def test_names_are_short_and_a_rate_that_all_parameters_share_is_told_once(self, run):
+        rates = {"lr-AdamW/pg1": 0.5, "lr-AdamW/pg2": 0.5, "lr-AdamW/pg3": 0.25, "epoch": 0}
+        self.logger(run).log_metrics(rates, 0)
+        found = store.client().get_run(run.state["mlflow"]["run_id"]).data.metrics
+        assert found == {"train/lr": 0.5, "train/lr_3": 0.25}
 
-    def test_a_failure_writes_what_was_pending(self, project):
-        run_id = mlflow_runs.start("convlab", "one", {})
-        logger = lightning.lightning_logger(run_id, "convlab")
+    def test_a_failure_writes_what_was_pending(self, run):
+        logger = self.logger(run)
         for step in range(3):
             logger.log_metrics({"train/loss_step": 1.0}, step)
         logger.finalize("failed")
-        assert self.history(run_id) == [(0, 1.0), (1, 1.0), (2, 1.0)]
-        assert store.client().get_run(run_id).info.status == "FAILED"
+        assert self.history(run) == [(0, 1.0), (1, 1.0), (2, 1.0)]
+
+    def test_a_kill_loses_nothing(self, run):
+        """What was not sent yet is in the run's directory, and sent by whoever is next to send."""
+        logger = self.logger(run)
+        for step in range(3):
+            logger.log_metrics({"train/loss_step": 1.0}, step)
+        assert sync.run([]) == 0
+        assert self.history(run) == [(0, 1.0), (1, 1.0), (2, 1.0)]
 
 
 def test_a_new_training_is_a_new_run(project):
@@ -195,30 +211,11 @@ def test_an_evaluation_without_its_run_begins_one(project):
 
 @pytest.fixture
 def server(tmp_path):
-    """An MLflow server with a database of its own, on this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
-    store += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", *address, *store],
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=1).read()
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield url
-    os.killpg(process.pid, 15)
-    process.wait()
+    """The address of an MLflow server with a database of its own, on this machine."""
+    server = TrackingServer(tmp_path)
+    server.start()
+    yield server.url
+    server.kill()
 
 
 def test_a_tracking_server_receives_the_run(convlab, project, server):

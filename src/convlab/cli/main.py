@@ -19,7 +19,7 @@ GROUPS = {
     "Data": ("fetch", "mirror", "features"),
     "Training": ("train", "sweep", "cv"),
     "The pipeline": ("pipeline", "compose"),
-    "Results": ("evaluate", "compare", "visualize", "ui"),
+    "Results": ("evaluate", "compare", "visualize", "ui", "sync"),
     "Models": ("promote", "rollback", "predict", "export", "serve"),
     "On paper": ("summary", "size"),
     "This machine": ("doctor", "completion"),

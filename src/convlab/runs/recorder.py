@@ -47,11 +47,15 @@ class Recorder(Protocol):
     def address(self, run: Run) -> str | None:
         """Where a browser finds `run`."""
 
-    def begin_group(self, name: str, tags: dict[str, Any], noted: str | None) -> str | None:
-        """A sweep, search or cross-validation begins, or resumes as `noted`; returns its id for `parent`."""
+    def begin_group(self, directory: Path, name: str, tags: dict[str, Any], noted: str | None) -> str | None:
+        """A sweep, search or cross-validation begins, or resumes as `noted`; returns its id for `parent`.
+
+        directory: which its runs' directories are in.
+        """
 
     def end_group(
         self,
+        directory: Path,
         group: str,
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, Any] | None = None,
@@ -97,11 +101,12 @@ class Unrecorded:
     def address(self, run: Run) -> str | None:
         return None
 
-    def begin_group(self, name: str, tags: dict[str, Any], noted: str | None) -> str | None:
+    def begin_group(self, directory: Path, name: str, tags: dict[str, Any], noted: str | None) -> str | None:
         return noted
 
     def end_group(
         self,
+        directory: Path,
         group: str,
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, Any] | None = None,

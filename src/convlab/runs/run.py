@@ -10,6 +10,7 @@ runs/<name>/
   images/                 where each test image lies, and thumbnails (runs/test_images.py)
   visualize/              pictures of what the network learned, and visualize.json (written by `visualize`)
   checkpoints/            best.ckpt and last.ckpt, to resume from
+  unsent.jsonl            what the tracking server has not been told yet (tracking/outbox.py), if anything
   run.json                when, where and how far: the only file that differs between equal runs
 
 Reads without torch or Matplotlib: a table should take no longer than reading it.

@@ -2,44 +2,68 @@
 
 import re
 import time
+from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from mlflow.entities import Metric
-from pytorch_lightning.loggers import MLFlowLogger
+from mlflow import MlflowClient
+from pytorch_lightning.loggers import Logger
 
-from convlab.tracking.store import uri
+from convlab.runs.run import Run
+from convlab.tracking import reach
+from convlab.tracking.sending import Sender
+from convlab.tracking.store import client
 
-FLUSH_EVERY_S = 2.0  # what a kill can lose of the curves; resuming from a checkpoint logs them again
-MAX_METRICS = 1000  # that MLflow takes at a time
+FLUSH_EVERY_S = 2.0  # a write takes as long as a training step
+SEND_S = 1.0  # at most so long at a time, of what waited while the server was away
 
 
-class BatchedLogger(MLFlowLogger):
-    """Lightning's logger, many steps' metrics written at once: a write takes as long as a training step."""
+class BatchedLogger(Logger):
+    """Each step's metrics are noted in the run's outbox, and sent every two seconds, all at once."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._pending: list[Metric] = []
-        self._flushed_at = 0.0
+    def __init__(self, run: Run, key: str, experiment: str) -> None:
+        super().__init__()
+        self._run, self._key, self._experiment_name = run, key, experiment
+        self._sender = Sender(run.directory)
+        self._sent_at = 0.0
+
+    @property
+    def name(self) -> str:
+        return self._experiment_name
+
+    @property
+    def version(self) -> str:
+        return self._key
+
+    @property
+    def experiment(self) -> MlflowClient:
+        """For callbacks of one's own, with `run_id`; none while the server is away (Lightning asks)."""
+        try:
+            if reach.due():
+                return client()
+        except reach.FAILURES as error:
+            raise AttributeError(reach.failure(error)) from None
+        raise AttributeError(f"MLflow at {reach.address()} was away a moment ago")
+
+    @property
+    def run_id(self) -> str | None:
+        return (self._run.state.get("mlflow") or {}).get("run_id")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        now = int(time.time() * 1000)
-        self._pending += [
-            Metric(name, float(value), now, step or 0) for name, value in _named(metrics).items()
-        ]
-        if time.monotonic() - self._flushed_at > FLUSH_EVERY_S:
-            self.flush()
+        self._sender.tell_metrics(self._key, self._experiment_name, _named(metrics), step or 0)
+        if time.monotonic() - self._sent_at > FLUSH_EVERY_S:
+            self._sender.send(at_once=False, seconds=SEND_S)
+            self._sent_at = time.monotonic()
 
-    def flush(self) -> None:
-        """Write what is pending."""
-        while self._pending:
-            self.experiment.log_batch(self.run_id, metrics=self._pending[:MAX_METRICS])
-            del self._pending[:MAX_METRICS]
-        self._flushed_at = time.monotonic()
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *more: Any, **others: Any) -> None:
+        """Of a data module of one's own that saves them."""
+        given = vars(params) if isinstance(params, Namespace) else params
+        told = {str(name): str(value) for name, value in given.items()}
+        self._sender.tell("params", self._key, self._experiment_name, params=told)
 
-    def finalize(self, status: str = "success") -> None:
-        self.flush()
-        super().finalize(status)
+    def finalize(self, status: str) -> None:
+        """`trained`, or `failed`, ends the run."""
+        self._sender.send(at_once=False)
 
 
 def _named(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -56,8 +80,3 @@ def _named(metrics: Mapping[str, float]) -> dict[str, float]:
         elif value != named.get("train/lr"):
             named[f"train/lr_{rate[1]}"] = value
     return named
-
-
-def lightning_logger(run_id: str, experiment: str) -> BatchedLogger:
-    """Lightning's logger on a run that `start` began."""
-    return BatchedLogger(experiment, tracking_uri=uri(), run_id=run_id)

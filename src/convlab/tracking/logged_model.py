@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, DataType, Map, Schema, TensorSpec
 
@@ -28,6 +28,7 @@ from convlab.data.preprocessing import Preprocessing
 from convlab.runs.model_file import ModelFile
 from convlab.runs.run import Run
 from convlab.tracking import store
+from convlab.tracking.mlflow_runs import KEY_TAG
 
 LOADER, VECTOR_LOADER = "convlab.prediction.pyfunc", "convlab.prediction.vector_pyfunc"
 CODE = "code"
@@ -36,10 +37,22 @@ OUTPUTS = Schema([ColSpec(DataType.string, "class"), ColSpec(Map(DataType.double
 SIGNATURE = ModelSignature(Schema([ColSpec(DataType.binary, "image")]), OUTPUTS)
 
 
-def log(name: str, experiment_id: str, run_id: str | None, write: Callable[[Path, Model], None]) -> str:
-    """Log the model that `write(directory, description)` puts into an empty directory; returns its id."""
+def log(
+    name: str,
+    experiment_id: str,
+    run_id: str | None,
+    write: Callable[[Path, Model], None],
+    key: str | None = None,
+) -> str:
+    """Log the model that `write(directory, description)` puts into an empty directory; returns its id.
+
+    key: tells this model from all others; with it, one that was begun and not finished is finished.
+    """
     client = store.client()
-    logged = client.create_logged_model(experiment_id, name, run_id)
+    logged = _begun(experiment_id, key) if key else None
+    if logged is None:
+        tags = {KEY_TAG: key} if key else None
+        logged = client.create_logged_model(experiment_id, name, run_id, tags)
     model = Model(
         artifact_path=logged.artifact_location,
         run_id=run_id,
@@ -50,13 +63,23 @@ def log(name: str, experiment_id: str, run_id: str | None, write: Callable[[Path
         write(Path(folder) / "model", model)
         client.log_model_artifacts(logged.model_id, f"{folder}/model")
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    if run_id is not None:
+    if run_id is not None and not _is_linked(run_id, logged.model_id):
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return str(logged.model_id)
 
 
-def log_run(run: Run, experiment: str, run_id: str) -> str:
-    """Log `run`'s `model/`; returns the model's id."""
+def _begun(experiment_id: str, key: str) -> LoggedModel | None:
+    found = store.client().search_logged_models([experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+    return found[0] if found else None
+
+
+def _is_linked(run_id: str, model_id: str) -> bool:
+    outputs = store.client().get_run(run_id).outputs
+    return any(each.model_id == model_id for each in (outputs.model_outputs if outputs else []))
+
+
+def log_run(run: Run, experiment: str, run_id: str, key: str | None = None) -> str:
+    """Log `run`'s `model/`; returns the model's id. key: as for `log`."""
 
     def write(directory: Path, model: Model) -> None:
         found = run.model_file
@@ -72,7 +95,7 @@ def log_run(run: Run, experiment: str, run_id: str) -> str:
         model.save(str(directory / "MLmodel"))
 
     name = re.sub(r"[/:.%\"']", "_", run.name)  # which MLflow refuses
-    return log(name, store.experiment_id(experiment), run_id, write)
+    return log(name, store.experiment_id(experiment), run_id, write, key)
 
 
 def own_code_paths(found: ModelFile) -> list[Path]:

@@ -1,22 +1,21 @@
 """MLflow as a recorder of runs: what it is told, and under which names it shows it.
 
-run.json keeps `mlflow`: the experiment, the run's id and its logged model's. A run that this database does
-not know, since it was trained with another, is begun again when there is something to tell.
+run.json keeps `mlflow`: the experiment, the run's key, its id once MLflow has given it one, and its logged
+model's. Where the server is away, what it lacks waits in the run's outbox.
 """
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
-
-from convlab.base.console import console
 from convlab.runs.metrics import of_section
 from convlab.runs.run import Run
-from convlab.tracking import logged_model, run_page
+from convlab.tracking import delivery, machine_load, reach, run_page
 from convlab.tracking import mlflow_runs as mlflow
-from convlab.tracking.lightning import BatchedLogger, lightning_logger
+from convlab.tracking.lightning import BatchedLogger
+from convlab.tracking.sending import Sender, measured
 from convlab.tracking.store import run_url
 
 
@@ -27,107 +26,137 @@ class MlflowRecorder:
         self.experiment, self.system_metrics = experiment, system_metrics
 
     def begin(self, run: Run, config: dict[str, Any], lineage: dict[str, Any], parent: str | None) -> None:
-        run_id = str(_noted(run).get("run_id"))
-        if not mlflow.reopen(run_id):
-            tags = {**lineage, "substitutes": "; ".join(lineage["substitutes"]) or "none"}
-            run_id = mlflow.start(self.experiment, run.name, tags, parent)
-            mlflow.log_environment(run_id)
-            data = config["data"]
-            mlflow.log_dataset(run_id, data["name"], data["module"]["dir"], lineage["data_hash"])
-        mlflow.log_params(run_id, config)
-        run.update_state(mlflow={"experiment": self.experiment, "run_id": run_id})
+        noted = _noted(run)
+        key, data = noted.get("key") or _new_key(), config["data"]
+        run.update_state(mlflow={**noted, "experiment": self.experiment, "key": key})
+        sender = Sender(run.directory)
+        sender.tell(
+            "begin",
+            key,
+            self.experiment,
+            noted=noted.get("run_id"),
+            name=run.name,
+            parent=parent,
+            tags=mlflow.tags_of(delivery.tags_of(lineage)),
+            environment=mlflow.environment(),
+            data={"name": data["name"], "folder": data["module"]["dir"], "data_hash": lineage["data_hash"]},
+            params=run_page.parameters(config),
+        )
+        sender.send()
 
     def lightning_logger(self, run: Run) -> BatchedLogger:
-        return lightning_logger(_noted(run)["run_id"], self.experiment)
+        return BatchedLogger(run, _name(_noted(run)), self.experiment)
 
     @contextmanager
     def watching(self, run: Run, resumed: bool) -> Iterator[None]:
         if not self.system_metrics:
             yield
             return
-        with mlflow.system_metrics(_noted(run)["run_id"], resumed):
+        sender, name = Sender(run.directory), _name(_noted(run))
+
+        def tell(metrics: dict[str, float], step: int) -> None:
+            sender.tell_metrics(name, self.experiment, metrics, step)
+
+        with machine_load.watched(tell, _steps(run, sender) if resumed else 0):
             yield
+        sender.send(at_once=False)
 
     def trained(self, run: Run, config: dict[str, Any], checkpoint: Path) -> None:
-        run_id = _noted(run)["run_id"]
-        mlflow.log_files(run_id, [run.directory / name for name in ("config.yaml", "history.csv")])
-        mlflow.log_files(run_id, [checkpoint], "checkpoints")
-        mlflow.log_files(run_id, [run.directory / "curves.png"], "figures")
-        model_id = logged_model.log_run(run, self.experiment, run_id)
-        run.update_state(mlflow={"experiment": self.experiment, "run_id": run_id, "model_id": model_id})
-        _describe(run_id, run, config)
-        mlflow.end(run_id)
+        self._tell(run, "trained", checkpoint=str(checkpoint.relative_to(run.directory)))
 
     def failed(self, run: Run) -> None:
-        mlflow.end(_noted(run)["run_id"], failed=True)
+        self._tell(run, "end", failed=True)
 
     def discarded(self, run: Run) -> None:
-        mlflow.delete(_noted(run)["run_id"])
+        Sender(run.directory).outbox.clear()
+        if run_id := _noted(run).get("run_id"):
+            with suppress(*reach.FAILURES), reach.patience():
+                reach.check()
+                mlflow.delete(run_id)
 
     def pruned(self, run: Run) -> None:
-        mlflow.set_tags(_noted(run)["run_id"], {"pruned": True})
+        self._tell(run, "tags", tags={"pruned": True})
 
     def measured(self, run: Run, metrics: dict[str, Any]) -> None:
-        noted = _noted(run)
-        if not noted:
-            return
-        run_id, model_id = noted["run_id"], noted.get("model_id")
-        if not mlflow.reopen(run_id):
-            run_id = mlflow.start(noted["experiment"], run.name, metrics["lineage"])
-            mlflow.log_params(run_id, run.config)
-            model_id = logged_model.log_run(run, noted["experiment"], run_id)
-            run.update_state(mlflow={**noted, "run_id": run_id, "model_id": model_id})
-        mlflow.log_metrics(run_id, _flat(metrics), model_id)
-        _describe(run_id, run, run.config, metrics)
-        mlflow.log_files(run_id, [run.directory / "metrics.json"])
-        pictures = [run.directory / name for name in ("confusion.png", "mistakes.png")]
-        mlflow.log_files(run_id, pictures, "figures")
-        mlflow.end(run_id)
+        self._tell(run, "measured", metrics=measured(_flat(metrics)))
 
     def shown(self, run: Run, pictures: Sequence[Path]) -> None:
-        noted = _noted(run)
-        if not noted:
-            return
-        if not mlflow.reopen(noted["run_id"]):
-            console.print("The tracking database does not know this run: nothing is logged there.")
-            return
-        mlflow.log_files(noted["run_id"], pictures, "figures")
-        mlflow.end(noted["run_id"])
+        self._tell(run, "shown", files=[str(path.relative_to(run.directory)) for path in pictures])
 
     def address(self, run: Run) -> str | None:
         noted = _noted(run)
-        return run_url(noted["run_id"]) if noted else None
+        return _url(noted["run_id"]) if "run_id" in noted else None
 
-    def begin_group(self, name: str, tags: dict[str, Any], noted: str | None) -> str:
-        return str(noted) if mlflow.reopen(noted) else mlflow.start(self.experiment, name, tags)
+    def begin_group(self, directory: Path, name: str, tags: dict[str, Any], noted: str | None) -> str:
+        key, sender = noted or _new_key(), Sender(directory)
+        known = noted if noted and not noted.startswith(delivery.KEY) else None
+        own = mlflow.tags_of(tags)
+        sender.tell("begin", key, self.experiment, noted=known, name=name, parent=None, tags=own)
+        if not sender.send() or known:
+            return key
+        with reach.patience():
+            return mlflow.find(self.experiment, key) or key
 
     def end_group(
         self,
+        directory: Path,
         group: str,
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, Any] | None = None,
         files: Sequence[Path] = (),
         failed: bool = False,
     ) -> None:
-        if metrics:
-            mlflow.log_metrics(group, dict(metrics))
-        if tags:
-            mlflow.set_tags(group, dict(tags))
-        mlflow.log_files(group, files)
-        mlflow.end(group, failed)
+        facts = {"tags": dict(tags or {}), "files": [path.name for path in files], "failed": failed}
+        sender = Sender(directory)
+        sender.tell("result", group, self.experiment, metrics=measured(dict(metrics or {})), **facts)
+        if not sender.send():
+            reach.remind()
 
-    def group_address(self, group: str) -> str:
-        return run_url(group)
+    def group_address(self, group: str) -> str | None:
+        return None if group.startswith(delivery.KEY) else _url(group)
+
+    def _tell(self, run: Run, do: str, **facts: Any) -> None:
+        """Tell of a run that was begun, and send it; a run that never was has no record."""
+        noted = _noted(run)
+        if not noted:
+            return
+        sender = Sender(run.directory)
+        sender.tell(do, _name(noted), noted["experiment"], **facts)
+        if not sender.send():
+            reach.remind()
+
+
+def _new_key() -> str:
+    return delivery.KEY + uuid.uuid4().hex
 
 
 def _noted(run: Run) -> dict[str, Any]:
     return dict(run.state.get("mlflow") or {})
 
 
-def _describe(run_id: str, run: Run, config: dict[str, Any], metrics: dict[str, Any] | None = None) -> None:
-    """Write the note on the run's page (see `run_page.note`), and which weights the run ended with."""
-    note = run_page.note(run, config, metrics)
-    mlflow.set_tags(run_id, {"weights_hash": run.model_file.weights_hash, MLFLOW_RUN_NOTE: note})
+def _name(noted: dict[str, Any]) -> str:
+    """What a run goes by in its outbox: its key, or its id if an earlier version began it."""
+    return str(noted.get("key") or noted["run_id"])
+
+
+def _steps(run: Run, sender: Sender) -> int:
+    """How many samples of the machine's load there are already, as far as can be known now."""
+    waiting = [each for event in sender.outbox.waiting() for each in event.get("metrics") or ()]
+    last = max((step for name, _, _, step in waiting if name.startswith(machine_load.PREFIX)), default=-1)
+    if (run_id := _noted(run).get("run_id")) and last < 0 and reach.due():
+        with suppress(*reach.FAILURES), reach.patience():
+            last = mlflow.last_step(run_id, machine_load.PREFIX)
+    return last + 1
+
+
+def _url(run_id: str) -> str | None:
+    if not reach.due():
+        return None
+    try:
+        with reach.patience():
+            return run_url(run_id)
+    except reach.FAILURES:
+        return None
 
 
 def _flat(metrics: dict[str, Any]) -> dict[str, float]:

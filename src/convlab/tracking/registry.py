@@ -8,15 +8,12 @@ the convlab package that loads it (prediction/pyfunc.py), and the requirements o
 import hashlib
 import logging
 import os
-import textwrap
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-# an unreachable server is told of within seconds, not minutes
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
@@ -26,11 +23,12 @@ from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from sqlalchemy.exc import SQLAlchemyError
 
+from convlab.base.addresses import without_passwords
 from convlab.base.errors import ConvlabError
 from convlab.data.example_image import example_image
 from convlab.data.preprocessing import Preprocessing
 from convlab.runs import model_file
-from convlab.tracking import store
+from convlab.tracking import reach, store
 from convlab.tracking.logged_model import LOADER, SIGNATURE, log, own_code_paths
 
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
@@ -59,28 +57,30 @@ def set_champion(
     name = model_name(data)
     mlflow.set_tracking_uri(store.uri())  # the store looks for the logged model there, whatever its client
     try:
-        experiment_id = store.experiment_id(experiment)  # makes the database, if need be
-        client = store.client()
-        digest = _files_hash(directory)
-        version = _version(client, name, digest)
-        if version is None:
-            run_id = run_id if run_id and _knows(client, run_id) else None
-            model_id = _upload(directory, experiment_id, run_id)
-            _ensure_registered(client, name, data)
-            created = client.create_model_version(
-                name,
-                f"models:/{model_id}",
-                run_id,
-                tags={**tags, FILES_TAG: digest},
-                description=(directory / "README.md").read_text(),
-                model_id=model_id,
-            )
-            version = str(created.version)
-        client.set_registered_model_alias(name, ALIAS, version)
+        reach.check()
+        with reach.patience(reach.FILES_S):
+            experiment_id = store.experiment_id(experiment)  # makes the database, if need be
+            client = store.client()
+            digest = _files_hash(directory)
+            version = _version(client, name, digest)
+            if version is None:
+                run_id = run_id if run_id and _knows(client, run_id) else None
+                model_id = _upload(directory, experiment_id, run_id)
+                _ensure_registered(client, name, data)
+                created = client.create_model_version(
+                    name,
+                    f"models:/{model_id}",
+                    run_id,
+                    tags={**tags, FILES_TAG: digest},
+                    description=(directory / "README.md").read_text(),
+                    model_id=model_id,
+                )
+                version = str(created.version)
+            client.set_registered_model_alias(name, ALIAS, version)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = textwrap.shorten(str(error) or type(error).__name__, 200).rstrip(".")
+        reason, where = reach.reason(error), without_passwords(store.uri())
         raise ConvlabError(
-            f"MLflow's registry at {store.uri()} could not take the champion of {data}, so nothing has "
+            f"MLflow's registry at {where} could not take the champion of {data}, so nothing has "
             f"changed: {reason}. Mend it, or name another with MLFLOW_TRACKING_URI, and run it again."
         ) from error
     return f"{name}, version {version}"
@@ -93,11 +93,15 @@ def download(uri: str, folder: Path) -> Path:
     """
     where = store.uri()
     try:
-        found = artifacts.download_artifacts(uri, None, None, str(folder), where, where)
+        reach.check()
+        with reach.patience(reach.FILES_S):
+            found = artifacts.download_artifacts(uri, None, None, str(folder), where, where)
         flavor = Model.load(found).flavors.get("python_function", {})
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = textwrap.shorten(str(error) or type(error).__name__, 200).rstrip(".")
-        raise ConvlabError(f"--model {uri}: could not be loaded from MLflow at {where}: {reason}.") from error
+        reason = reach.reason(error)
+        raise ConvlabError(
+            f"--model {uri}: could not be loaded from MLflow at {without_passwords(where)}: {reason}."
+        ) from error
     if flavor.get("loader_module") != LOADER:
         raise ConvlabError(f"--model {uri}: no model that `convlab promote` registered.")
     return Path(found) / str(flavor["data"])

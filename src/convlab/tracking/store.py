@@ -16,6 +16,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 
+from convlab.base.addresses import without_user
 from convlab.base.console import warn
 from convlab.base.project import home_dir, state_dir
 from convlab.tracking import database, moved, run_page
@@ -87,7 +88,7 @@ def _view() -> str:
 
 def run_url(run_id: str) -> str:
     """Where a browser finds the run: on the tracking server, or on `convlab ui`."""
-    server = uri() if uri().startswith("http") else UI_ADDRESS
+    server = without_user(uri()) if uri().startswith("http") else UI_ADDRESS
     found = client().get_run(run_id).info
     page = f"/#/experiments/{found.experiment_id}/runs/{run_id}?workflowType=machine_learning"
     return server.rstrip("/") + page

@@ -116,7 +116,7 @@ def run(plan: Plan) -> dict[str, Any]:
         write_json(directory / "cv.json", result | {"parent_id": parent_id})
     except BaseException:
         if parent_id is not None:
-            recorder.end_group(parent_id, failed=True)
+            recorder.end_group(directory, parent_id, failed=True)
         raise
     if parent_id is not None:
         _record(directory, parent_id, result, recorder)
@@ -172,7 +172,7 @@ def _open_parent(plan: Plan, recorder: Recorder) -> str | None:
     noted = plan.directory / "cv.json"
     parent_id = json.loads(noted.read_text()).get("parent_id") if noted.is_file() else None
     tags = {"cross-validation": f"{plan.folds} folds, seeds {', '.join(map(str, plan.seeds))}"}
-    parent_id = recorder.begin_group(str(plan.settings["name"]), tags, parent_id)
+    parent_id = recorder.begin_group(plan.directory, str(plan.settings["name"]), tags, parent_id)
     write_json(noted, {"parent_id": parent_id})
     return parent_id
 
@@ -180,4 +180,4 @@ def _open_parent(plan: Plan, recorder: Recorder) -> str | None:
 def _record(directory: Path, parent_id: str, result: dict[str, Any], recorder: Recorder) -> None:
     flat = {f"cv/{metric}_{key}": value for metric in METRICS for key, value in result[metric].items()}
     known = {name: value for name, value in flat.items() if value is not None}
-    recorder.end_group(parent_id, known, files=[directory / "cv.json"])
+    recorder.end_group(directory, parent_id, known, files=[directory / "cv.json"])

@@ -38,7 +38,9 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
     settings = config.plain(config.compose("train", [overriding.first_value(item) for item in parsed]))
     recorder, noted = recorders.of(settings["logger"]), directory / "sweep.json"
     parent_id = json.loads(noted.read_text())["parent_id"] if noted.is_file() else None
-    parent_id = recorder.begin_group(f"sweep {directory.name}", {"sweep": " ".join(lasting)}, parent_id)
+    parent_id = recorder.begin_group(
+        directory, f"sweep {directory.name}", {"sweep": " ".join(lasting)}, parent_id
+    )
     write_json(noted, {"overrides": lasting, "parent_id": parent_id})
     shared = [item.key_or_group for item in parsed if not item.is_sweep_override()]
     excluded = ",".join(["experiment", *shared])
@@ -107,7 +109,7 @@ def _close(directory: Path, parent_id: str | None, recorder: Recorder) -> int:
     if parent_id is not None:
         best = max((row["test/acc"] for row in rows if row["test/acc"] is not None), default=None)
         metrics = {} if best is None else {"best/test/acc": best}
-        recorder.end_group(parent_id, metrics, failed=bool(failed))
+        recorder.end_group(directory, parent_id, metrics, failed=bool(failed))
         if (address := recorder.group_address(parent_id)) is not None:
             console.print(f"Browse it:      convlab ui   then {address}", markup=False)
     return 1 if failed else 0

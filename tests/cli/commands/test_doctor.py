@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from published import make_mirror
 
+from convlab.base.addresses import without_passwords
 from convlab.cli import main as cli
 from convlab.cli.diagnosis import computing, machine, packages, published_files, repository, tracking_database
-from convlab.cli.diagnosis.finding import Finding, Status, without_passwords
+from convlab.cli.diagnosis.finding import Finding, Status
 from convlab.tracking import store
+from convlab.tracking.outbox import Outbox
 
 ROOT = Path(__file__).parents[3]
 
@@ -264,6 +266,16 @@ def test_nobody_answers_and_the_password_is_kept(uri: str, project: Path, monkey
     assert "me:***@127.0.0.1:9" in found.text
     assert "refused" in found.text
     assert "secret" not in found.text + found.remedy
+
+
+def test_what_waits_for_a_server(project: Path) -> None:
+    Outbox(project / "runs" / "lenet").append({"do": "end", "to": "http://127.0.0.1:9"})
+    found = named(tracking_database.look(), "unsent")
+    assert found.status is Status.WARNING
+    assert (found.text, found.remedy) == (
+        "not told everything of lenet",
+        "convlab sync, once the server answers",
+    )
 
 
 def test_an_address_that_is_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

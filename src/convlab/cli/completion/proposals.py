@@ -148,6 +148,7 @@ POSITIONAL: dict[str, Callable[[], list[str]]] = {
     "fetch": _sources,
     "mirror": _sources,
     "evaluate": _runs,
+    "sync": _runs,
     "compare": _evaluated,
     "promote": lambda: ["best", *_evaluated()],
     "rollback": _champions,

@@ -1,6 +1,5 @@
 """One thing that was looked at, how it is, and the way out if it isn't as it should be."""
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,12 +30,6 @@ def warning(name: str, text: str, remedy: str) -> Finding:
 
 def problem(name: str, text: str, remedy: str) -> Finding:
     return Finding(name, Status.PROBLEM, text, remedy)
-
-
-def without_passwords(text: str) -> str:
-    """`text` with the passwords of its addresses blotted out: `user:***@host`, `password=***`."""
-    text = re.sub(r"(://[^:/@\s]*:)\S*@", r"\1***@", text)
-    return re.sub(r"([?&]\w*(?:password|passwd|token|key)=)[^&\s]+", r"\1***", text, flags=re.IGNORECASE)
 
 
 def some(names: list[str], most: int = 4) -> str:

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from convlab.base import provenance
+from convlab.base.addresses import without_passwords
 from convlab.base.errors import ConvlabError
-from convlab.cli.diagnosis.finding import Finding, ok, problem, some, warning, without_passwords
+from convlab.cli.diagnosis.finding import Finding, ok, problem, some, warning
 from convlab.data.fetching import mirrors, sources
 from convlab.data.fetching.mirrors import Entry
 from convlab.data.fetching.retries import Transient, Unavailable, request

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from convlab.base.addresses import without_passwords
 from convlab.base.project import home_dir
 from convlab.cli import extras
-from convlab.cli.diagnosis.finding import Finding, ok, problem, warning, without_passwords
-from convlab.tracking import database
+from convlab.cli.diagnosis.finding import Finding, ok, problem, some, warning
+from convlab.runs.run import Run
+from convlab.tracking import database, outbox
 from convlab.tracking.moved import moved_from
 
 if TYPE_CHECKING:  # it comes with the extra `track`
@@ -29,6 +31,19 @@ REVISIONS = "SELECT version_num FROM alembic_version"
 def look() -> list[Finding]:
     if find_spec("mlflow") is None or find_spec("sqlalchemy") is None:
         return [ok("database", f"MLflow is not installed; it tracks runs ({extras.install('track')})")]
+    return [*_place(), *_unsent()]
+
+
+def _unsent() -> list[Finding]:
+    """What waits for a server that was away when it should have been told."""
+    if not (found := outbox.directories()):
+        return []
+    text = f"not told everything of {some([Run(directory).argument for directory in found])}"
+    return [warning("unsent", text, "convlab sync, once the server answers")]
+
+
+def _place() -> list[Finding]:
+    """The database or the server itself."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 

@@ -134,7 +134,9 @@ def open_parent(plan: Plan, study: optuna.Study) -> str | None:
     recorder = recorders.of(plan.settings["logger"])
     with FileLock(plan.directory / ".open.lock"):  # a call in another shell takes part in the same one
         noted = study.user_attrs.get("parent_id")
-        group = recorder.begin_group(f"sweep {plan.name}", {"sweep": " ".join(plan.words)}, noted)
+        group = recorder.begin_group(
+            plan.directory, f"sweep {plan.name}", {"sweep": " ".join(plan.words)}, noted
+        )
         if group != noted:
             study.set_user_attr("parent_id", group)
     return group
@@ -148,7 +150,8 @@ def record(outcome: Outcome, parent_id: str) -> None:
         tags = {f"best/{path}": value for path, value in best["parameters"].items()}
         tags = {"best/trial": best["number"], **tags}
     files = [outcome.plan.directory / name for name in ("study.json", "report.html")]
-    recorders.of(outcome.plan.settings["logger"]).end_group(parent_id, metrics, tags, files)
+    recorder, directory = recorders.of(outcome.plan.settings["logger"]), outcome.plan.directory
+    recorder.end_group(directory, parent_id, metrics, tags, files)
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
