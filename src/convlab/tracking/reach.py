@@ -30,7 +30,7 @@ from convlab.tracking import store
 FAILURES = (MlflowException, SQLAlchemyError, requests.RequestException, OSError)
 ASK_AGAIN_S = 30.0
 ANSWER_S = 2.0  # as long as a server may think about the question whether it is there
-REQUEST_S, FILES_S = 10, 120  # and about what it is told; about a file, MLflow's own limit
+REQUEST_S, FILES_S = 5, 120  # and about what it is told; about a file, MLflow's own limit
 OWN = "mlflow.db"  # the project's own database: wherever the project is moved to
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _environment = threading.RLock()

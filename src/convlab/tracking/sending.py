@@ -11,7 +11,7 @@ from convlab.tracking import delivery, reach
 from convlab.tracking.mlflow_runs import accepted, now
 from convlab.tracking.outbox import Outbox
 
-FILES = ("begin", "trained", "measured", "shown", "result")  # what is told with files, which take their time
+FILES = ("trained", "measured", "shown", "result")  # what is told with files, which take their time
 
 
 class Sender:

@@ -14,6 +14,7 @@ examples
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from convlab.base.console import console
@@ -21,6 +22,7 @@ from convlab.cli.words import counted
 from convlab.runs.run import Run
 from convlab.tracking import outbox
 
+AT_ONCE_S = 1.0  # a training that goes on in the directory gets its turn in between
 ORDER = ("runs", "metrics", "files", "models")
 
 
@@ -46,9 +48,10 @@ def _send(directory: Path) -> bool:
     from convlab.tracking import reach
     from convlab.tracking.sending import Sender
 
-    name, sender = Run(directory).argument, Sender(directory)
+    name, sender, sent = Run(directory).argument, Sender(directory), Counter[str]()
     try:
-        sent = sender.drain()
+        while sender.outbox.waiting(sender.to):
+            sent += sender.drain(AT_ONCE_S)
     except reach.FAILURES as error:
         console.print(f"{name}: {reach.failure(error)}.", markup=False)
         return False
