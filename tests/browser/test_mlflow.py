@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from convlab.cli.commands import train
+from convlab.base.errors import ConvlabError
+from convlab.cli.commands import train, ui
 from convlab.runs.run import Run
 from convlab.tracking import store
 
@@ -21,6 +22,7 @@ KNOWN = (  # of MLflow itself
     "mlflow/users/current",  # it asks who is logged in; a server without accounts has no such address
     "ResizeObserver loop completed with undelivered notifications",  # its charts are laid out twice
 )
+SAID = "said.txt"  # by `convlab ui`
 QUICK = ("experiment=digits_fully_connected", "trainer.max_epochs=2", "model.hidden=8")
 
 
@@ -41,13 +43,14 @@ def recorded(tmp_path_factory):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        server = subprocess.Popen(
-            [sys.executable, "-m", "convlab", "ui", "--port", str(port)],
-            env=os.environ | {"CONVLAB_PROJECT": str(project)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with (project / SAID).open("w") as said:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "convlab", "ui", "--port", str(port)],
+                env=os.environ | {"CONVLAB_PROJECT": str(project)},
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
             address = f"http://127.0.0.1:{port}"
             wait_for(f"{address}/health")
@@ -140,3 +143,19 @@ def test_two_runs_are_compared(recorded, visit):
         expect(page.get_by_text(job.parent.name).first).to_be_visible()
     expect(page.get_by_text("test/acc").first).to_be_visible()
     expect(page.get_by_text("batch_size").first).to_be_visible()
+
+
+def test_the_terminal_shows_two_addresses_and_no_noise(recorded, visit):
+    project, address = recorded
+    visit("/").get_by_text("convlab").first.wait_for()  # it has worked
+    first, second = (project / SAID).read_text().splitlines()
+    assert first == f"MLflow on sqlite:///{project}/mlflow.db: {address}  (Ctrl-C ends it)"
+    assert second == f"Runs, with the columns that matter: {address}{table(project)}"
+
+
+def test_a_port_that_is_taken_is_said_before_anything_else(recorded, capsys):
+    _, address = recorded
+    port = address.rpartition(":")[2]
+    with pytest.raises(ConvlabError, match=f"--port {port}: 127.0.0.1 can't be listened on: address already"):
+        ui.run(["--port", port])
+    assert capsys.readouterr().out == ""
