@@ -15,7 +15,7 @@ from convlab import __version__
 from convlab.base.errors import ConvlabError, near
 
 GROUPS = {
-    "Project": ("new",),
+    "Project": ("new", "learn"),
     "Data": ("fetch", "mirror", "features"),
     "Training": ("train", "sweep", "cv"),
     "The pipeline": ("pipeline", "compose"),
@@ -33,6 +33,7 @@ The whole pipeline is `dvc repro`; each of its stages is one of these verbs:
 """
 CLOSING = """
 A first look:      make demo      (where there is no project yet: convlab new DIR)
+Your own photos:   convlab learn FOLDER
 One training:      convlab train experiment=lenet
 A sweep:           convlab train -m experiment=lenet,lenet5 seed=1,2
 Browse the runs:   convlab ui

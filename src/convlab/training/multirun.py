@@ -75,7 +75,14 @@ def finished(directory: Path, settings: dict[str, Any]) -> bool:
     """Whether the job is done and measured, with these very settings: `conf/` may have changed since."""
     if Run(directory).state.get("status") != "finished" or not (directory / "metrics.json").is_file():
         return False
-    saved = Run(directory).config
+    return same_settings(Run(directory), settings)
+
+
+def same_settings(run: Run, settings: dict[str, Any]) -> bool:
+    """Whether all that decides the result is in `run` as in `settings`."""
+    saved = run.config
+    if not saved:
+        return False
     # sizes left open (null) were filled in from the data
     model = {
         key: saved["model"].get(key) if value is None else value for key, value in settings["model"].items()

@@ -30,12 +30,11 @@ examples:
   convlab train -m experiment=lenet,lenet5 trainer.max_epochs=1 seed=1,2
 """
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from convlab.base import config, overriding
+from convlab.base import config, overriding, shell
 from convlab.base.console import console, warn
 from convlab.cli import measured
 from convlab.runs import recorder as recorders
@@ -53,7 +52,7 @@ def run(args: list[str]) -> int:
     if flags:
         return _hydra(args)
     job = config.job(overrides)
-    _train_alone(job.settings, job.directory, overrides)
+    alone(job.settings, job.directory, overrides)
     _say_what_next(Run(job.directory), job.settings)
     return 0
 
@@ -71,7 +70,7 @@ def _hydra(args: list[str]) -> int:
         settings, own = config.plain(cfg), HydraConfig.get()
         directory, overrides = Path(own.runtime.output_dir), list(own.overrides.task)
         if own.mode != RunMode.MULTIRUN:
-            _train_alone(settings, directory, overrides)
+            alone(settings, directory, overrides)
             return
         command = _command(settings, directory, overrides)
         multirun.job(
@@ -88,7 +87,7 @@ def _hydra(args: list[str]) -> int:
     return 0
 
 
-def _train_alone(settings: dict[str, Any], directory: Path, overrides: list[str]) -> None:
+def alone(settings: dict[str, Any], directory: Path, overrides: list[str]) -> None:
     """Unless told to, never in place of a finished run with other settings."""
     from convlab.features.outdated import outdated
 
@@ -111,7 +110,7 @@ def _train(settings: dict[str, Any], directory: Path, command: str, evaluated: b
 def _command(settings: dict[str, Any], directory: Path, overrides: list[str]) -> str:
     """What repeats this training alone, a sweep's job under the name of its directory."""
     named = [f"name={directory.name}"] if directory.name != settings["name"] else []
-    return shlex.join(["convlab", "train", *overrides, *named])
+    return shell.join(["convlab", "train", *overrides, *named])
 
 
 def _say_what_next(run: Run, settings: dict[str, Any]) -> None:
