@@ -19,7 +19,6 @@ from convlab.training.averaging import AveragedWeights
 from convlab.training.callbacks import LastCheckpoint, RandomState, StepLog, StopAfter
 from convlab.training.classifier import METRICS
 from convlab.training.history import History
-from convlab.training.progress import ProgressLine
 
 
 def trainer(
@@ -92,6 +91,8 @@ def _callbacks(
     callbacks += (chosen := _chosen(config))
     history = next((each for each in first if isinstance(each, History)), None)
     if console.is_terminal and history and not any(isinstance(each, ProgressBar) for each in chosen):
+        from convlab.training.progress import ProgressLine
+
         callbacks.append(ProgressLine(history, checkpoint["monitor"], checkpoint["mode"], max_steps(config)))
     if checkpoint["monitor"]:
         best = ModelCheckpoint(

@@ -1,4 +1,4 @@
-"""From a folder of photos to a judged model: features, a head chosen on validation, its accuracy, a page.
+"""From a folder of photos to a model, its accuracy and a page about it, in one command.
 
 usage: convlab learn FOLDER [name=NAME] [key=value ...]
 
