@@ -30,6 +30,9 @@ QUICK = [
 SAME = ("config.yaml", "history.csv", "curves.png", "model/raw.safetensors")  # with the server and without
 
 
+SAME_EACH_TIME = "m.key NOT LIKE 'system/%' AND m.key != 'train/seconds'"
+
+
 def settings(*overrides):
     return config.plain(config.compose("train", [*QUICK, *overrides]))
 
@@ -46,11 +49,11 @@ class At(pl.Callback):
 
 
 def told(database):
-    """Every metric of each run but the machine's load, `(name, step, value)`, straight from the tables."""
+    """Every metric of each run but load and time, `(name, step, value)`, straight from the tables."""
     query = "SELECT r.name, m.key, m.step, m.value FROM metrics m JOIN runs r USING (run_uuid)"
     runs = {}
     with closing(sqlite3.connect(database)) as connection:
-        for run, *metric in connection.execute(f"{query} WHERE m.key NOT LIKE 'system/%'"):
+        for run, *metric in connection.execute(f"{query} WHERE {SAME_EACH_TIME}"):
             runs.setdefault(run, []).append(tuple(metric))
     return {name: sorted(metrics) for name, metrics in runs.items()}
 

@@ -51,6 +51,8 @@ def test_a_run_is_recorded_whole_and_resumed_in_place(project):
     assert "convlab evaluate one" in note
     metrics = json.loads((run_dir / "metrics.json").read_text())
     assert run.data.metrics["test/acc"] == metrics["test"]["acc"]
+    assert run.data.metrics["train/seconds"] == Run(run_dir).seconds
+    assert run.info.end_time == first.info.end_time  # the training's
     assert {"train/loss", "train/acc", "val/loss", "test/loss", "test_class/3"} <= set(run.data.metrics)
     lineage = metrics["lineage"]
     for tag in ("config_hash", "data_hash", "weights_hash"):

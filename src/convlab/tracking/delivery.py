@@ -115,6 +115,7 @@ def _trained(events: list[Event], run: Run) -> Counter[str]:
     sent = Counter[str]()
 
     def tell(found: str) -> None:
+        mlflow.log_metrics(found, [tuple(each) for each in event.get("metrics") or ()])
         if _is_current(event, run) and _is_there(run, "model/model.json"):
             folder = run.directory
             sent["files"] += mlflow.log_files(found, [folder / "config.yaml", folder / "history.csv"])

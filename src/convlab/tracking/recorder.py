@@ -62,7 +62,8 @@ class MlflowRecorder:
         sender.send(at_once=False)
 
     def trained(self, run: Run, config: dict[str, Any], checkpoint: Path) -> None:
-        self._tell(run, "trained", checkpoint=str(checkpoint.relative_to(run.directory)))
+        facts = {"metrics": measured({run_page.SECONDS: run.seconds})} if run.seconds is not None else {}
+        self._tell(run, "trained", checkpoint=str(checkpoint.relative_to(run.directory)), **facts)
 
     def failed(self, run: Run) -> None:
         self._tell(run, "end", failed=True)

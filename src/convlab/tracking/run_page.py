@@ -7,9 +7,11 @@ from convlab.runs.run import Run
 
 PARTS = ("model", "optimizer", "loss", "averaging")  # of which each further setting is a parameter
 FROM_DATA = ("num_inputs", "num_classes")
+SECONDS = "train/seconds"  # MLflow's own duration has a training's interruptions in it
 VIEW = {  # the columns of the runs' table, in MLflow's own words
     "selectedColumns": [
         *(f"metrics.`{key}`" for key, metric in METRICS.items() if metric.browsed),
+        f"metrics.`{SECONDS}`",
         *(f"params.`{name}`" for name in ("data", "model", "lr", "epochs", "batch_size", "seed")),
     ],
     "orderByKey": "attributes.start_time",
@@ -49,7 +51,7 @@ def parameters(config: dict[str, Any]) -> dict[str, str]:
 
 
 def note(run: Run, config: dict[str, Any], metrics: dict[str, Any] | None = None) -> str:
-    """The run in Markdown: its result (`metrics`: what metrics.json holds), its data, how to repeat it."""
+    """The run in Markdown: its result (`metrics`: what metrics.json holds), how to repeat it, its data."""
     model = run.model_file
     lineage = model.lineage
     if metrics is None:
@@ -62,10 +64,12 @@ def note(run: Run, config: dict[str, Any], metrics: dict[str, Any] | None = None
             f"{test['num_images']:,} images, loss {test['loss']:.4f}, calibration error "
             f"{100 * test['ece']:.2f} %; weights of epoch {model.epoch} ({model.selected})."
         )
+    if run.seconds is not None:
+        result += f" Training took {_duration(run.seconds)}."
     data, content = config["data"], lineage["data_hash"][:12]
-    lines = [result, f"**Data:** `{data['name']}` in `{data['module']['dir']}`, content `{content}`."]
+    lines = [result, "**To repeat it:**\n\n```bash\n" + "\n".join(_commands(run)) + "\n```"]
+    lines += [f"**Data:** `{data['name']}` in `{data['module']['dir']}`, content `{content}`."]
     lines += [f"**Substitute:** {words}." for words in lineage["substitutes"]]
-    lines.append("**To repeat it:**\n\n```bash\n" + "\n".join(_commands(run)) + "\n```")
     return "\n\n".join(lines)
 
 
@@ -73,6 +77,15 @@ def _commands(run: Run) -> list[str]:
     commit, dirty = run.state.get("git_commit"), run.state.get("git_dirty")
     checkout = f"git checkout {commit}" + ("   # and what was not committed then" if dirty else "")
     return [*([checkout] if commit else []), *run.commands]
+
+
+def _duration(seconds: float) -> str:
+    """`9 s`, `1 min 30 s`, `2 h 5 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _last_word(target: str | None) -> str | None:
