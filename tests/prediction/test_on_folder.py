@@ -39,6 +39,8 @@ def test_on_its_own_test_photos_the_figures_are_the_test_split_s(project, traine
     assert found["test"] == pytest.approx(own["test"], abs=1e-5)
     assert found["per_class"] == {key: pytest.approx(each) for key, each in own["per_class"].items()}
     assert (found["data"], found["name"]) == ("again, a folder", name)
+    listed = json.loads((project / f"runs/{name}/on/again/images/images.json").read_text())["paths"]
+    assert sorted(listed) == sorted(f"again/{path}" for path in photos_of(trained, "test"))
     assert f"{name} on again: {own['test']['acc']:.2%} of 31 images" in printed
     assert compare.run([name, f"runs/{name}/on/again"]) == 0
     assert "again, a folder (31 test images)" in capsys.readouterr().out

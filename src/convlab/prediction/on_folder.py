@@ -18,10 +18,12 @@ from convlab.data.features import read_index
 from convlab.data.image_file import UnreadableImage
 from convlab.data.index import Row, data_hash, index
 from convlab.data.photos import Photo
+from convlab.data.thumbnails import thumbnail
 from convlab.figures import plots
 from convlab.models import saved
 from convlab.prediction import network_predictor
 from convlab.prediction.predictor import BATCH_SIZE
+from convlab.runs import test_images
 from convlab.runs.run import Run
 from convlab.training.evaluation import measure
 
@@ -130,7 +132,7 @@ def contents(run: Run) -> dict[str, str]:
 
 
 def write(run: Run, folder: Path, scored: Scored, out: Path) -> dict[str, Any]:
-    """Write metrics.json, predictions.npz and confusion.png to `out`, as `evaluate` does for the test split.
+    """Write metrics.json, predictions.npz, images/ and confusion.png to `out`, as `evaluate` does.
 
     `convlab compare` reads them as a run on a data set that is called as the folder.
     """
@@ -157,6 +159,9 @@ def write(run: Run, folder: Path, scored: Scored, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     with atomic_file(out / "predictions.npz") as file:
         np.savez_compressed(file, labels=scored.labels, probabilities=scored.probabilities)
+    files = [folder / photo.path for photo in scored.photos]
+    small = (found.result() for _, found in ahead(thumbnail, files, NUM_THREADS * BATCH_SIZE))
+    test_images.write(out, map(str, files), small)
     plots.confusion_matrix(scored.confusion, scored.classes).savefig(out / "confusion.png")
     write_json(out / "metrics.json", metrics)
     return metrics
