@@ -66,7 +66,7 @@ def stage() -> None:
 
 def fences(page: str) -> str:
     """A page as Python-Markdown takes it: when commands run concerns the tests, a file's place is a title."""
-    page = re.sub(r"^```(bash|console) .*$", r"```\1", page, flags=re.MULTILINE)
+    page = re.sub(r"^```(\w+) (slow|hours|elsewhere|about|slow about)$", r"```\1", page, flags=re.MULTILINE)
     return re.sub(r"^```(\w+) +(.+)$", r'```\1 title="\2"', page, flags=re.MULTILINE)
 
 

@@ -38,7 +38,7 @@ TOGETHER = (
 )  # each shares what takes long to make
 
 
-LONGEST = (*TOGETHER, "tests/test_tutorial.py", "tests/test_own_images.py")
+LONGEST = (*TOGETHER, "tests/test_pages.py", "tests/test_own_images.py")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -95,7 +95,10 @@ def test_a_reference_page_has_every_module() -> None:
 
 
 def test_a_fence_says_what_the_site_s_builder_knows() -> None:
-    page = "```bash slow\ntrue\n```\n```console hours\n$ true\n```\n```text\nx\n```\n```yaml conf/a.yaml\n"
+    page = (
+        "```bash slow\ntrue\n```\n```console slow about\n$ true\n```\n```text about\nx\n```\n"
+        "```yaml conf/a.yaml\n"
+    )
     assert load_site().fences(page) == (
         '```bash\ntrue\n```\n```console\n$ true\n```\n```text\nx\n```\n```yaml title="conf/a.yaml"\n'
     )

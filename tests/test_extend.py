@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import File
 
 from convlab.cli.main import main
 
@@ -48,22 +49,6 @@ def run(project, command):
     return done.stdout
 
 
-def write(project, place, text):
-    """The file that a fence names: new, appended to, or with the text after a line of it."""
-    name, _, after = place.partition(" after: ")
-    if name.endswith(" appended"):
-        file = project / name.removesuffix(" appended")
-        text = file.read_text() + "\n" + text
-    else:
-        file = project / name
-    if after:
-        before = file.read_text()
-        assert before.count(f"{after}\n") == 1, (name, after)
-        text = before.replace(f"{after}\n", f"{after}\n{text}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-
-
 def in_process(project, text, monkeypatch, capfd):
     """The commands of a fence: convlab's without a process of their own, which would be mostly imports."""
     monkeypatch.chdir(project)
@@ -84,7 +69,7 @@ def test_a_section_does_what_it_says(project, section, monkeypatch, capfd):
     said = []
     for fence in FENCE.finditer(SECTIONS[section]):
         if fence["language"] != "bash":
-            write(project, fence["place"], fence["text"])
+            File(0, fence["text"], fence["place"]).write(project)
         elif section == "A metric":  # with code of the package changed
             said.append(run(project, fence["text"]))
         else:

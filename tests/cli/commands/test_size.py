@@ -209,14 +209,3 @@ def test_takes_a_moment_and_no_torch():
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(seconds) < 0.8  # of processor time: the machine may be busy with something else
-
-
-@pytest.mark.parametrize(
-    "command",
-    ["image=7 kernel=3 stride=2", "image=13 kernel=6 stride=5", "image=5x5x3 kernel=3 maps=16 padding=SAME"],
-)
-def test_the_tutorial_shows_what_the_command_prints(capsys, command):
-    page = (ROOT / "docs" / "tutorial" / "01-arithmetic.md").read_text()
-    assert f"\nconvlab size {command}\n" in page
-    text = "\n".join(line.rstrip() for line in printed(capsys, *command.split()).splitlines())
-    assert f"```text\n{text.strip(chr(10))}\n```" in page

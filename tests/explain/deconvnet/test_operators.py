@@ -1,6 +1,5 @@
 """Convolution, pooling and the ways back: by hand, against TensorFlow's own results, against autograd."""
 
-import doctest
 import json
 import random
 from pathlib import Path
@@ -487,10 +486,3 @@ class TestProjection:
     def test_flat_images_are_refused(self):
         with pytest.raises(ConvlabError, match=r"found the shape \(28, 28\)"):
             project(LeNet(), torch.zeros(28, 28), "conv1", 0)
-
-
-def test_the_page_s_examples_are_true():
-    page = Path(__file__).parents[3] / "docs" / "deconvnet.md"
-    results = doctest.testfile(str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert results.attempted > 10
-    assert results.failed == 0
