@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convlab.base import shell
 from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
 from convlab.base.project import project_dir
@@ -73,7 +74,7 @@ class Run:
     @property
     def remedy(self) -> str:
         """The way out when a file of its evaluation is missing or broken, as a sentence."""
-        return f"`convlab evaluate {self.argument}` writes it."
+        return f"`{shell.join(['convlab', 'evaluate', self.argument])}` writes it."
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -122,7 +123,7 @@ class Run:
     def commands(self) -> list[str]:
         """What repeats it: the command that trained it, if run.json has it, and the one that measures it."""
         trained = self.state.get("command")
-        return [*([str(trained)] if trained else []), f"convlab evaluate {self.argument}"]
+        return [*([str(trained)] if trained else []), shell.join(["convlab", "evaluate", self.argument])]
 
     @property
     def seconds(self) -> float | None:
