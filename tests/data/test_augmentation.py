@@ -75,6 +75,19 @@ def test_images_are_mapped_each_in_its_own_way_and_repeatably():
     assert not torch.allclose(once[0], once[1], atol=0.01)
 
 
+def test_half_of_the_images_are_mirrored_and_the_other_draws_stay():
+    row = torch.tensor([1.0, 2, 3, 4]).expand(1000, 1, 1, 4)
+    mirrored = Affine(mirror=0.5)(row, generator())[:, 0, 0]
+    forth, back = (
+        torch.isclose(mirrored, row[0, 0, 0, order]).all(1) for order in ([0, 1, 2, 3], [3, 2, 1, 0])
+    )
+    assert (forth | back).all()
+    assert 450 < back.sum() < 550  # mean 500, standard deviation 16
+    moved = Affine(shift=0.5)(row, generator())[:, 0, 0]
+    both = Affine(shift=0.5, mirror=0.5)(row, generator())[:, 0, 0]
+    torch.testing.assert_close(both[forth], moved[forth])  # drawn before
+
+
 def test_what_comes_from_outside_is_the_edge():
     assert torch.equal(warp(torch.ones(1, 1, 5, 5), most(shift=4.0)), torch.ones(1, 1, 5, 5))
 

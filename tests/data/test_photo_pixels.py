@@ -176,3 +176,16 @@ def test_a_divided_folder_keeps_its_splits(tmp_path):
     data = pixels(tmp_path)
     assert data.classes == ["cat", "dog"]
     assert [len(data.labels(split)) for split in ("train", "val", "test")] == [8, 4, 6]
+
+
+def test_training_photos_are_augmented_and_no_others(photos):
+    def negative(images, generator):
+        return -images
+
+    plain, augmented = pixels(photos), pixels(photos, augmentation=negative)
+    for split, sign in (("train", -1), ("val", 1), ("test", 1)):
+        seed = 1 if split == "train" else None
+        for (expected, _), (images, _) in zip(
+            plain.batches(split, seed), augmented.batches(split, seed), strict=True
+        ):
+            torch.testing.assert_close(images, sign * expected)

@@ -1,4 +1,4 @@
-"""Training images slightly turned, scaled and moved, a batch at a time."""
+"""Training images slightly turned, scaled, moved and mirrored, a batch at a time."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from convlab.base.errors import ConvlabError
 
+BOUNDS = {"rotation": 180.0, "scale": 1.0, "shear": 1.0, "shift": math.inf, "mirror": 1.0}
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -18,15 +20,17 @@ class Affine:
     scale: share by which height and width, each on its own, grow or shrink at most.
     shear: horizontal offset at most, in heights.
     shift: pixels, in either direction.
+    mirror: probability that left and right change places.
     """
 
     rotation: float = 0.0
     scale: float = 0.0
     shear: float = 0.0
     shift: float = 0.0
+    mirror: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, bound in (("rotation", 180.0), ("scale", 1.0), ("shear", 1.0), ("shift", math.inf)):
+        for name, bound in BOUNDS.items():
             value = getattr(self, name)
             if not 0 <= value < bound:
                 raise ConvlabError(f"augmentation.{name}={value}: expected 0 or more, below {bound:g}.")
@@ -34,7 +38,10 @@ class Affine:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Images n c h w, each mapped in its own way."""
         draws = torch.rand(6, len(images), generator=generator) * 2 - 1
-        return warp(images, self.matrices(draws))
+        matrices = self.matrices(draws)
+        if self.mirror:  # otherwise nothing is drawn for it: the other draws are what they always were
+            matrices[torch.rand(len(images), generator=generator) < self.mirror, :, 0] *= -1
+        return warp(images, matrices)
 
     def matrices(self, draws: Tensor) -> Tensor:
         """n 2 3 for `warp`, from 6 n numbers between -1 and 1: 1 stands for the most that is allowed."""

@@ -14,6 +14,7 @@ from convlab.base import provenance
 from convlab.base.console import progress, warn
 from convlab.base.errors import ConvlabError
 from convlab.data import photo_warnings
+from convlab.data.augmentation import Affine
 from convlab.data.batches import Batches
 from convlab.data.decoding import NUM_THREADS, Decoded, ahead, read_pixels
 from convlab.data.folds import hold_out
@@ -45,6 +46,7 @@ class PhotoPixels(LabelledData):
         seed: decides the order of training batches.
         fold: its `index` and the `count` of folds, for cross-validation: that fold of the training and
             validation photos is "test" then, and the real test photos are read by nothing. None: no folds.
+        augmentation: what is done to training photos, for instance `augmentation.Affine`.
     """
 
     def __init__(
@@ -56,12 +58,13 @@ class PhotoPixels(LabelledData):
         per_class: int | None = None,
         seed: int = 1,
         fold: dict[str, int] | None = None,
+        augmentation: Affine | None = None,
     ) -> None:
         super().__init__()
         if isinstance(preprocessing, dict):
             preprocessing = Preprocessing.from_dict(preprocessing)
         self.dir, self.preprocessing = Path(dir), preprocessing
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
         self.input_shape = preprocessing.shape
         folder = scan(self.dir)
         for message in photo_warnings.before_reading(folder):
@@ -90,9 +93,8 @@ class PhotoPixels(LabelledData):
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
         photos = [Photo(row.content_hash, row.class_name, row.path) for row in self._splits[split]]
         inputs = _Photos(self._decoded, photos)
-        return Batches(
-            inputs, self.labels(split), self.batch_size, self.preprocessing.normalize, shuffle_seed
-        )
+        size, normalize = self.batch_size, self.preprocessing.normalize
+        return Batches(inputs, self.labels(split), size, normalize, shuffle_seed, self.augmentation)
 
     def labels(self, split: str) -> Tensor:
         return torch.tensor([row.label for row in self._splits[split]])
