@@ -107,12 +107,23 @@ def test_the_list_shows_runs_under_their_sweep_in_the_columns_that_matter(record
             expect(headings.filter(has_text=re.compile(f"^{name}$"))).to_have_count(1)
 
 
+def test_charts_begin_with_the_curves(recorded, visit):
+    project, _ = recorded
+    page = visit(f"{table(project)}&compareRunsMode=CHART", width=1600)
+    expect(page.get_by_text("val/acc", exact=True).first).to_be_in_viewport()
+    expect(
+        page.get_by_text("train/seconds", exact=True).first
+    ).to_be_attached()  # what the view does not name
+
+
 def test_a_run_tells_its_result_and_how_to_repeat_it(recorded, visit):
     project, _ = recorded
     page = visit(f"/#/experiments/1/runs/{run_id(project)}?workflowType=machine_learning")
     note = page.get_by_text(re.compile(r"^Test accuracy \d\d\.\d\d %$"))
     expect(note).to_be_visible()
-    expect(page.get_by_text("convlab train experiment=digits_fully_connected").first).to_be_visible()
+    expect(page.get_by_text("convlab train experiment=digits_fully_connected").first).to_be_in_viewport()
+    page.get_by_text("Show more").click()
+    page.wait_for_function("document.querySelector('img[src*=\"figures/curves.png\"]')?.naturalWidth > 300")
     expect(page.get_by_text("model.hidden", exact=True)).to_be_visible()
     page.get_by_role("tab", name="Model metrics").click()
     for section in ("test", "test_class", "train", "val"):

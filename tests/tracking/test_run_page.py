@@ -50,8 +50,8 @@ def test_a_note_says_the_result_the_data_and_how_to_repeat_it(tmp_path):
     test = {"acc": 0.875, "acc_low": 0.5, "acc_high": 0.96875, "num_images": 1234, "loss": 0.5, "ece": 0.0625}
     assert note(Run(directory), settings, {"test": test}) == (
         "**Test accuracy 87.50 %** (95 % interval 50.00 to 96.88 %) on 1,234 images, loss 0.5000, "
-        "calibration error 6.25 %; weights of epoch 7 (averaged). Training took 1 h 1 min.\n\n"
-        "**To repeat it:**\n\n```bash\n"
+        "calibration error 6.25 %; weights of epoch 7 (averaged). Training took 1 h 1 min. "
+        "To repeat it:\n\n```bash\n"
         "git checkout c0ffee   # and what was not committed then\n"
         "convlab train seed=2\n"
         f"convlab evaluate {directory}\n```\n\n"
@@ -59,4 +59,4 @@ def test_a_note_says_the_result_the_data_and_how_to_repeat_it(tmp_path):
         "**Substitute:** a.zip is a subset of 9 images."
     )
     Run(directory).update_state(seconds=89.6)
-    assert " Training took 1 min 30 s.\n" in note(Run(directory), settings)
+    assert " Training took 1 min 30 s. " in note(Run(directory), settings)

@@ -228,7 +228,7 @@ def _note(run: Run, **facts: Any) -> None:
 
 def _describe(found: str, run: Run, metrics: dict[str, Any] | None = None) -> None:
     """Write the note on the run's page (see `run_page.note`), and which weights the run ended with."""
-    note = run_page.note(run, run.config, metrics)
+    note = run_page.note(run, run.config, metrics, found)
     mlflow.set_tags(found, {"weights_hash": run.model_file.weights_hash, MLFLOW_RUN_NOTE: note})
 
 

@@ -7,6 +7,8 @@ from convlab.runs.run import Run
 
 PARTS = ("model", "optimizer", "loss", "averaging")  # of which each further setting is a parameter
 FROM_DATA = ("num_inputs", "num_classes")
+SECTIONS = ("val", "train", "test", "test_class")  # of the charts, in the order of the page
+CURVES = ("val/acc", "val/loss", "train/acc", "train/loss")
 SECONDS = "train/seconds"  # MLflow's own duration has a training's interruptions in it
 VIEW = {  # the columns of the runs' table, in MLflow's own words
     "selectedColumns": [
@@ -16,6 +18,27 @@ VIEW = {  # the columns of the runs' table, in MLflow's own words
     ],
     "orderByKey": "attributes.start_time",
     "orderByAsc": False,
+    # as charts, the curves come first; whatever else was measured, MLflow adds below
+    "compareRunSections": [
+        {"uuid": name, "name": name, "display": True, "isReordered": False} for name in SECTIONS
+    ],
+    "compareRunCharts": [
+        {
+            "type": "LINE",
+            "uuid": key,
+            "metricSectionId": key.partition("/")[0],
+            "metricKey": key,
+            "selectedMetricKeys": [key],
+            "runsCountToCompare": 10,
+            "xAxisKey": "step",
+            "lineSmoothness": 0,
+            "deleted": False,
+            "isGenerated": True,
+        }
+        for key in CURVES
+    ],
+    "isAccordionReordered": True,
+    "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
 }
 
 
@@ -50,8 +73,14 @@ def parameters(config: dict[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in named.items() if value is not None}
 
 
-def note(run: Run, config: dict[str, Any], metrics: dict[str, Any] | None = None) -> str:
-    """The run in Markdown: its result (`metrics`: what metrics.json holds), how to repeat it, its data."""
+def note(
+    run: Run, config: dict[str, Any], metrics: dict[str, Any] | None = None, run_id: str | None = None
+) -> str:
+    """The run in Markdown: its result (`metrics`: what metrics.json holds), how to repeat it, its data.
+
+    run_id: MLflow's, whose figure of the learning curves is shown; MLflow's page shows the first lines only,
+    and the rest on request.
+    """
     model = run.model_file
     lineage = model.lineage
     if metrics is None:
@@ -67,9 +96,11 @@ def note(run: Run, config: dict[str, Any], metrics: dict[str, Any] | None = None
     if run.seconds is not None:
         result += f" Training took {_duration(run.seconds)}."
     data, content = config["data"], lineage["data_hash"][:12]
-    lines = [result, "**To repeat it:**\n\n```bash\n" + "\n".join(_commands(run)) + "\n```"]
+    lines = [f"{result} To repeat it:", "```bash\n" + "\n".join(_commands(run)) + "\n```"]
     lines += [f"**Data:** `{data['name']}` in `{data['module']['dir']}`, content `{content}`."]
     lines += [f"**Substitute:** {words}." for words in lineage["substitutes"]]
+    if run_id is not None:
+        lines.append(f"![Learning curves](get-artifact?path=figures/curves.png&run_uuid={run_id})")
     return "\n\n".join(lines)
 
 
