@@ -8,17 +8,19 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from convlab.runs.report import coverage, thresholds
 from convlab.runs.report.reliability import bins
 
-# five images, of confidence 0.55 0.6 0.8 0.95 0.97; the second and the fourth are wrong
+# five images, of confidence 0.55 0.6 0.75 0.95 0.97; the second and the fourth are wrong
 LABELS = np.array([0, 1, 1, 0, 0])
-PROBABILITIES = np.array([[0.55, 0.45], [0.6, 0.4], [0.2, 0.8], [0.05, 0.95], [0.97, 0.03]], dtype=np.float32)
+PROBABILITIES = np.array(
+    [[0.55, 0.45], [0.6, 0.4], [0.25, 0.75], [0.05, 0.95], [0.97, 0.03]], dtype=np.float32
+)
 
 
 def test_bins_by_hand():
-    # fifteenths: 0.55 is in bin 8 (from 8/15 = 0.533), 0.6 opens bin 9, 0.8 bin 12; the others share bin 14
+    # fifteenths: 0.55 is in bin 8 (from 0.533), 0.6 opens bin 9, 0.75 is in bin 11; the others share bin 14
     found = bins(LABELS, PROBABILITIES)
-    assert found.counts.tolist() == [0] * 8 + [1, 1, 0, 0, 1, 0, 2]
-    assert found.accuracy[[8, 9, 12, 14]].tolist() == [1, 0, 1, 0.5]
-    assert found.confidence[[8, 9, 12, 14]] == pytest.approx([0.55, 0.6, 0.8, 0.96])
+    assert found.counts.tolist() == [0] * 8 + [1, 1, 0, 1, 0, 0, 2]
+    assert found.accuracy[[8, 9, 11, 14]].tolist() == [1, 0, 1, 0.5]
+    assert found.confidence[[8, 9, 11, 14]] == pytest.approx([0.55, 0.6, 0.75, 0.96])
     assert np.isnan(found.accuracy[0])
 
 
@@ -35,17 +37,17 @@ def test_the_gaps_of_the_bins_are_the_calibration_error_of_an_evaluation():
 
 def test_coverage_by_hand():
     found = {point.threshold: point for point in thresholds.points(LABELS, PROBABILITIES)}
-    assert [(found[each].answered, found[each].right) for each in (0.0, 0.56, 0.7, 0.96, 0.98)] == [
+    assert [(found[each].answered, found[each].right) for each in (0.0, 0.56, 0.75, 0.96, 0.98)] == [
         (5, 3),
         (4, 2),
         (3, 2),
         (1, 1),
         (0, 0),
     ]
-    assert (found[0.7].coverage, found[0.7].accuracy) == (0.6, 2 / 3)
+    assert (found[0.75].coverage, found[0.75].accuracy) == (0.6, 2 / 3)
     assert (found[0.98].accuracy, found[0.98].low, found[0.98].high) == (None, 0, 1)
     # Wilson at 2 of 3
-    assert (found[0.7].low, found[0.7].high) == pytest.approx((0.20766, 0.93851), abs=1e-5)
+    assert (found[0.75].low, found[0.75].high) == pytest.approx((0.20766, 0.93851), abs=1e-5)
 
 
 def test_thresholds_rise_and_are_short_numbers():

@@ -78,31 +78,30 @@ for (const figure of document.querySelectorAll("[data-coverage]")) {
 
 function drawWorst(box) {
   if (box.childElementCount) return;
-  const model = images.models.find(({ name }) => name === box.dataset.model), { classes, labels, paths, places } = model.set;
+  const model = images.models.find(({ name }) => name === box.dataset.model);
   for (const image of box.dataset.images.split(" ").map(Number)) {
-    const guess = classes[model.guess(image)], truth = classes[labels[image]];
-    const state = { model: model.name, answer: "wrong", order: "sure", image };
-    box.append(make("a", { className: "card wrong", href: addressOf(state), title: paths?.[image] ?? "" },
-      make("span", { className: "frame" }, pictureOf(places?.[image], SMALL, "")),
-      make("span", { className: "caption" }, make("span", { className: "guess", textContent: guess }), make("span", { className: "share", textContent: percent(model.confidence(image)) })),
-      make("span", { className: "mistaken", textContent: `not ${truth}` })));
+    box.append(card(model, image, addressOf({ model: model.name, answer: "wrong", order: "sure", image })));
   }
 }
 
 const worst = [...document.querySelectorAll(".worst")];
-const near = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => { if (isIntersecting) drawWorst(target); }), { rootMargin: "400px" });
+const near = new IntersectionObserver((found) => {
+  for (const { isIntersecting, target } of found) if (isIntersecting) drawWorst(target);
+}, { rootMargin: "400px" });
 worst.forEach((box) => near.observe(box));
 
 addEventListener("beforeprint", () => {
   worst.forEach(drawWorst);
-  for (const picture of document.querySelectorAll("details[open] img[loading=lazy], article > figure img[loading=lazy]")) picture.loading = "eager";
+  const shown = "details[open] img[loading=lazy], article > figure img[loading=lazy]";
+  for (const picture of document.querySelectorAll(shown)) picture.loading = "eager";
 });
 
 /* the index: which part is being read, and on a small screen folded away */
 
 const contents = document.querySelector(".index button");
-contents.addEventListener("click", () => contents.setAttribute("aria-expanded", contents.getAttribute("aria-expanded") === "false"));
-document.getElementById("contents").addEventListener("click", ({ target }) => { if (target.closest("a")) contents.setAttribute("aria-expanded", "false"); });
+const unfold = (open) => contents.setAttribute("aria-expanded", open);
+contents.addEventListener("click", () => unfold(contents.getAttribute("aria-expanded") === "false"));
+document.getElementById("contents").addEventListener("click", ({ target }) => { if (target.closest("a")) unfold(false); });
 const entries = new Map([...document.querySelectorAll("#contents a")].map((link) => [link.hash.slice(1), link]));
 const headings = [...entries.keys()].map((name) => document.getElementById(name));
 let waiting = false;

@@ -13,7 +13,8 @@ function readAnswers({ models, sets, root }) {
     root,
     models: models.map(({ name, set, top, best, probabilities }) => {
       const known = read[set];
-      const model = { name, set: known, top, best: unpacked(best, Uint16Array), probabilities: unpacked(probabilities, Float32Array) };
+      const shares = unpacked(probabilities, Float32Array);
+      const model = { name, set: known, top, best: unpacked(best, Uint16Array), probabilities: shares };
       model.count = top ? model.best.length / top : 0;
       model.guess = (image) => model.best[image * top];
       model.confidence = (image) => model.probabilities[image * top];

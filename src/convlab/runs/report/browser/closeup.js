@@ -15,8 +15,6 @@ function fileAddress(path, root) {
 function closeup({ root, models }, { model, images, image, onMove, onClose }) {
   const { labels, classes, paths, places, note } = model.set;
   const path = paths?.[image], file = fileAddress(path, root), place = images.indexOf(image);
-  const truth = labels && classes[labels[image]];
-  const panel = make("div", { className: "closeup", role: "dialog", "aria-modal": "true", "aria-label": `Image ${path ?? image}` });
   const step = (words, sign, by) => {
     const button = make("button", { type: "button", textContent: sign, title: words, "aria-label": words });
     button.disabled = !(place + by in images);
@@ -25,14 +23,17 @@ function closeup({ root, models }, { model, images, image, onMove, onClose }) {
   };
   const shut = make("button", { type: "button", textContent: "Close", title: "Close (Esc)" });
   shut.addEventListener("click", onClose);
-  const position = place >= 0 ? `${counted(place + 1)} of ${counted(images.length)}` : "";
-  const bar = make("div", { className: "closeup-bar" },
-    step("Previous image (left arrow)", "←", -1), make("span", { textContent: position }), step("Next image (right arrow)", "→", 1), shut);
-  const answers = models.filter(({ set }) => set === model.set).map((each) => answerOf(each, image, each === model && models.length > 1));
-  const facts = make("div", { className: "facts" }, pathLine(path, file, note),
-    truth === null ? null : make("p", { className: "truth" }, "True class: ", make("strong", { textContent: truth })), ...answers);
-  panel.append(bar, make("div", { className: "closeup-body" }, enlarged(places?.[image], file, path ?? `image ${image}`), facts));
-  return panel;
+  const position = make("span", { textContent: place >= 0 ? `${counted(place + 1)} of ${counted(images.length)}` : "" });
+  const [previous, next] = [step("Previous image (left arrow)", "←", -1), step("Next image (right arrow)", "→", 1)];
+  const bar = make("div", { className: "closeup-bar" }, previous, position, next, shut);
+  const facts = make("div", { className: "facts" }, pathLine(path, file, note));
+  if (labels) facts.append(make("p", { className: "truth" }, "True class: ", make("strong", { textContent: classes[labels[image]] })));
+  for (const each of models) {
+    if (each.set === model.set) facts.append(answerOf(each, image, each === model && models.length > 1));
+  }
+  const words = path ?? `image ${image}`;
+  const body = make("div", { className: "closeup-body" }, enlarged(places?.[image], file, words), facts);
+  return make("div", { className: "closeup", role: "dialog", "aria-modal": "true", "aria-label": words }, bar, body);
 }
 
 /* The original where it can be had, else its thumbnail. A file elsewhere on the network is never asked for. */
@@ -43,7 +44,8 @@ function enlarged(place, file, description) {
   const box = make("div", { className: "large" }, stand());
   image.addEventListener("load", () => {
     image.classList.toggle("pixelated", image.naturalWidth <= 64);
-    if (image.naturalWidth < LARGE) image.style.width = `${image.naturalWidth >= image.naturalHeight ? LARGE : (LARGE * image.naturalWidth) / image.naturalHeight}px`;
+    const { naturalWidth: width, naturalHeight: height } = image;
+    if (width < LARGE) image.style.width = `${width >= height ? LARGE : (LARGE * width) / height}px`;
     box.replaceChildren(image);
   });
   image.src = file; // where it is gone, or of a kind that browsers don't show, the thumbnail stays
@@ -75,19 +77,12 @@ async function copied(text) {
 }
 
 function answerOf(model, image, marked) {
-  const { classes, labels } = model.set;
-  const rows = Array.from({ length: model.top }, (_, place) => {
-    const label = model.best[image * model.top + place], share = model.probabilities[image * model.top + place];
-    return probabilityBar(classes[label], share, labels && label === labels[image]);
-  });
-  const verdict = labels === null ? "" : model.right(image) ? "right" : "wrong";
-  return make("section", { className: `answers ${marked ? "marked" : ""}` },
-    make("h3", {}, model.name, verdict && make("span", { className: `verdict-${verdict}`, textContent: ` ${verdict}` })), make("ol", {}, ...rows));
-}
-
-function probabilityBar(name, share, isTrue) {
-  const fill = make("i");
-  fill.style.width = `${(100 * share).toFixed(2)}%`;
-  return make("li", { className: isTrue ? "is-true" : "" }, make("span", { textContent: name }), make("span", { textContent: percent(share) }),
-    make("span", { className: "probability", "aria-hidden": "true" }, fill));
+  const heading = make("h3", { textContent: model.name });
+  if (model.set.labels) {
+    const verdict = model.right(image) ? "right" : "wrong";
+    heading.append(make("span", { className: `verdict-${verdict}`, textContent: ` ${verdict}` }));
+  }
+  const section = make("section", { className: "answers" }, heading, probabilityBars(model, image));
+  section.classList.toggle("marked", marked);
+  return section;
 }

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from numpy.typing import ArrayLike
 
 TOP = 3  # answers an image, the likeliest first
-SCRIPTS = ("pictures.js", "answers.js", "closeup.js", "browser.js")
+SCRIPTS = ("pictures.js", "answers.js", "cards.js", "filters.js", "closeup.js", "browser.js")
 FOLDER = Path(__file__).parent
 
 

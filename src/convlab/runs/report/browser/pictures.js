@@ -21,7 +21,8 @@ function percent(share, decimals = 1) {
 }
 
 function unpacked(text, kind) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const characters = atob(text), bytes = new Uint8Array(characters.length);
+  for (let place = 0; place < bytes.length; place++) bytes[place] = characters.charCodeAt(place);
   return new kind(bytes.buffer); // a typed array has the processor's order, which is little-endian everywhere
 }
 
