@@ -179,6 +179,7 @@ def run(folder: Path, commands: str, **more: str) -> None:
     ],
 )
 def test_a_page_runs_on_the_sample(page, offline):
+    shutil.copytree(ROOT / "assets" / "sample" / "patches", offline / "birds")  # two classes of photos
     Reader(page, here=True).follow()
 
 
