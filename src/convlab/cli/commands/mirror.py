@@ -25,8 +25,8 @@ from filelock import FileLock
 
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
-from convlab.cli.commands.fetch import assemble
 from convlab.data.fetching import mirrors, sources
+from convlab.data.fetching.datasets import assemble
 from convlab.data.fetching.mirrors import Entry, Mirror
 from convlab.data.fetching.sources import Dataset, Fetched, Source
 
