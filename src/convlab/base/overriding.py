@@ -35,6 +35,15 @@ def _parses(word: str) -> bool:
     return True
 
 
+def word(key: str, value: str) -> str:
+    """The word that gives `key` this very text, whatever Hydra would read into it: a number, a list."""
+    plain = f"{key}={value}"
+    if _parses(readable([plain])[0]) and parse([plain])[0].value() == value:
+        return plain
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    return f"{key}='{escaped}'"
+
+
 def parse(overrides: Iterable[str]) -> list[Override]:
     """Hydra's own parse of `key=value` words; raises ConvlabError for a word that is not one."""
     parsed = []

@@ -28,7 +28,6 @@ examples
 """
 
 import json
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +40,7 @@ from rich.table import Table
 from convlab.base import config, shell
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
+from convlab.base.overriding import word
 from convlab.base.project import conf_file, project_dir
 from convlab.cli import measured
 from convlab.cli.commands import features, fetch, train
@@ -63,7 +63,7 @@ class Head:
     words: list[str]
 
     def settings(self) -> dict[str, Any]:
-        return config.plain(config.compose("train", [*self.words, f"name={quoted(self.run.name)}"]))
+        return config.plain(config.compose("train", [*self.words, word("name", self.run.name)]))
 
     @property
     def best(self) -> dict[str, float]:
@@ -81,7 +81,7 @@ def run(args: list[str]) -> int:
     folder, words = _folder(args)
     named = [word for word in words if word.startswith("name=")]
     own = [word for word in words if word not in named]
-    data = ["data=photos", f"data.dir={quoted(folder)}"]
+    data = ["data=photos", word("data.dir", folder)]
     data += [word for word in own if word.lstrip("+~").startswith(("data.", "backbone"))]
     own = [word for word in own if word not in data]
     composed = config.plain(config.compose("train", ["experiment=linear_head", *data, *own, *named]))
@@ -106,13 +106,6 @@ def run(args: list[str]) -> int:
     console.print(f"Report: {out / 'comparison.html'}", markup=False)
     _say_what_next(best, model)
     return 0
-
-
-def quoted(value: str) -> str:
-    """`value` as Hydra takes it: in quotes where it is more than a plain word."""
-    if re.fullmatch(r"[\w./+-]+", value, re.ASCII):
-        return value
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _folder(args: list[str]) -> tuple[str, list[str]]:
@@ -151,7 +144,7 @@ def _fetch(backbone: dict[str, Any]) -> None:
 
 def _train(head: Head, run: Run, heads: list[Head], *more: str) -> None:
     """Train `head` as `run`, unless that is done with these settings on these photos."""
-    words = [*head.words, f"name={quoted(run.name)}", *more]
+    words = [*head.words, word("name", run.name), *more]
     job = config.job(words)
     if _is_done(run, job.settings):
         _begin("train", words, "done earlier, kept")
@@ -220,7 +213,7 @@ def _show_heads(heads: list[Head], best: Head, num_val: int) -> None:
 def _say_what_next(head: Head, run: Run) -> None:
     number, name = run.metrics["test"]["num_images"], shlex.quote(run.name)
     if number < FEW:
-        folds = shell.join([*head.words, f"name={quoted(f'{run.name}_cv')}"])
+        folds = shell.join([*head.words, word("name", f"{run.name}_cv")])
         validated = shlex.quote(f"{run.name}_cv")
         console.print(
             f"\n{number:,} test photos leave a wide interval. Folds over all other photos narrow it:\n"
