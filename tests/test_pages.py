@@ -300,7 +300,7 @@ class TestReading:
                 Commands(9, "echo said\n", shown=(Shown("sad\n"),)),
                 "README.md:9: shows what was not printed\nsad\n",
             ),
-            (Commands(9, "tensorboard --nothing\n"), "README.md:9: the server does not answer\n"),
+            (Commands(9, "tensorboard --nothing\n"), "README.md:9: the server does not answer, or say"),
         ],
     )
     def test_a_failure_shows_the_place(self, project, block, message):

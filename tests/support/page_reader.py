@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,11 +105,19 @@ class Reader:
                 start_new_session=True,
             )
         self.servers.callback(_stop, process)
-        answered = _answers(port, process)
-        said = log.read_text().replace(f"127.0.0.1:{port}", f"127.0.0.1:{shown}")
-        if not answered:
-            self._fail(commands, "the server does not answer", text, said)
-        return said, 0
+        ready = "readyz" if line.startswith("convlab serve") else ""
+
+        def said() -> str:
+            return log.read_text().replace(f"127.0.0.1:{port}", f"127.0.0.1:{shown}")
+
+        def is_up() -> bool:
+            return _answers(f"http://127.0.0.1:{port}/{ready}") and all(
+                each.is_part_of(said()) for each in commands.shown
+            )
+
+        if not _comes_true(is_up, process):
+            self._fail(commands, "the server does not answer, or say what is shown", text, said())
+        return said(), 0
 
 
 def _run_here(text: str) -> tuple[str, int]:
@@ -138,19 +147,26 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _answers(port: int, process: "subprocess.Popen[bytes]") -> bool:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _comes_true(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
+    """Whether it does before the process ends, and before patience does."""
     end = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < end:
-        try:
-            direct.open(f"http://127.0.0.1:{port}/", timeout=10).close()
+        if condition():
             return True
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code < 500
-        except OSError:
-            time.sleep(0.2)
+        time.sleep(0.2)
     return False
+
+
+def _answers(url: str) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        direct.open(url, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code < 500
+    except OSError:
+        return False
+    return True
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
