@@ -260,6 +260,9 @@ def test_it_prints_whole(report, open_page):
     for box in page.locator(".scroll").all():
         assert box.evaluate("(each) => getComputedStyle(each).overflowX") == "visible"
     assert page.locator(".worst").count() == page.locator(".worst:has(.card)").count() > 0
+    page.set_viewport_size({"width": 703, "height": 900})  # A4 less its margins
+    beyond = "(each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth + 1"
+    assert page.evaluate(f"[...document.querySelectorAll('table')].filter({beyond}).length") == 0
     printed = page.pdf(format="A4")
     num_pages = len(re.findall(rb"/Type\s*/Page\b", printed))
     num_runs, num_data_sets = page.locator("article").count(), page.locator(".data-set").count()
