@@ -65,7 +65,7 @@ GIVEN = {
     "docs/how-to/serve.md": PROMOTED,
     "docs/how-to/promote.md": "convlab train experiment=linear_head trainer.max_epochs=1 optimizer.lr=0.001 "
     "name=hasty evaluate=true",
-    "docs/how-to/browse.md": "convlab train experiment=lenet5 evaluate=true ++trainer.max_steps=20",
+    "docs/how-to/browse.md": shortened("convlab train experiment=lenet5 evaluate=true"),
 }
 
 

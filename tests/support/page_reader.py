@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SERVER = re.compile(r"^(?:convlab (?:serve|ui)|tensorboard|mlflow models serve)\b[^#\n]*", re.MULTILINE)
 PORTS = {"convlab serve": 8000, "convlab ui": 5000, "tensorboard": 6006, "mlflow models": 5000}
-PATIENCE_S = 120
+PATIENCE_S = 600  # for all that a block does before its server
 
 
 @dataclass
@@ -170,6 +170,8 @@ def _answers(url: str) -> bool:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is not None:
+        return
     os.killpg(process.pid, 15)
     try:
         process.wait(30)
