@@ -118,9 +118,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 def give(published: Path, project: Path, more: str) -> None:
     """What `published` has, the pipeline's files under Git, and what these commands make."""
     for path in published.iterdir():
-        if path.name in ("datasets", "weights"):
-            (project / path.name).symlink_to(path)
-        elif path.is_dir() and path.name != "conf":
+        if path.is_dir() and path.name != "conf":
             shutil.copytree(path, project / path.name)
         elif path.name.startswith("mlflow.db"):
             shutil.copy(path, project)
