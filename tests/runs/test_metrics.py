@@ -83,4 +83,5 @@ def test_of_a_split() -> None:
 
 def test_the_tracking_server_shows_what_is_browsed() -> None:
     columns = [name for name in VIEW["selectedColumns"] if name.startswith("metrics.")]
-    assert columns == ["metrics.`test/acc`", "metrics.`test/loss`", "metrics.`val/acc`"]
+    measured = [f"metrics.`{name}`" for name in ("test/acc", "test/loss", "val/acc")]
+    assert columns == [*measured, "metrics.`train/seconds`"]
