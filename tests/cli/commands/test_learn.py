@@ -59,6 +59,7 @@ def test_the_head_with_the_lowest_validation_loss_is_measured_and_what_is_done_i
     assert all(again[name] > made[name] for name in made)
 
 
+@pytest.mark.slow
 def test_a_run_of_the_name_is_replaced_if_it_is_another_head_and_refused_if_it_is_not(project, capsys):
     put(project / "2024", range(30))  # which Hydra would take for a number
     (project / "conf/learn.yaml").write_text(
