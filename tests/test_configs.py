@@ -91,11 +91,13 @@ def covered(module, deps):
 @pytest.mark.parametrize(
     ("stage", "experiment", "modules"),
     [
-        ("train", "lenet5", ["training.train"]),
+        pytest.param("train", "lenet5", ["training.train"], marks=pytest.mark.slow),
         ("train", "lenet5_1998", ["training.train", "models.map_criterion"]),
         ("train", "linear_head", ["training.train"]),
         ("evaluate", "linear_head", ["training.evaluation"]),
-        ("visualize", "lenet", ["cli.commands.visualize", "explain.visualize"]),
+        pytest.param(
+            "visualize", "lenet", ["cli.commands.visualize", "explain.visualize"], marks=pytest.mark.slow
+        ),
         ("visualize", "linear_head", ["cli.commands.visualize", "explain.draw_attribution"]),
     ],
 )

@@ -18,6 +18,7 @@ BIN = Path(sys.executable).parent
 PAGE = (ROOT / "docs" / "how-to" / "extend.md").read_text()
 FENCE = re.compile(r"^```(?P<language>\w+) ?(?P<place>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+LONG = ("A data set", "A metric")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,14 @@ def in_process(project, text, monkeypatch, capfd):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("section", [name for name, text in SECTIONS.items() if "```" in text])
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in LONG else [])
+        for name, text in SECTIONS.items()
+        if "```" in text
+    ],
+)
 def test_a_section_does_what_it_says(project, section, monkeypatch, capfd):
     said = []
     for fence in FENCE.finditer(SECTIONS[section]):

@@ -30,7 +30,7 @@ ALL = [
 FOLLOWED_BY_OTHERS = ("extend.md", "python-api.md")
 PAGES = sorted(page for page in ALL if page.name not in FOLLOWED_BY_OTHERS)
 # Pages whose quick commands take a minute all the same
-LONG = ("05-lenet5", "06-lenet-mnist", "07-recipe", "08-inception", "09-transfer")
+LONG = ("04-fully-connected", "05-lenet5", "06-lenet-mnist", "07-recipe", "08-inception", "09-transfer")
 COMPOSED = ("train", "features", "sweep", "cv", "visualize")
 
 # Why a block is run elsewhere, or nowhere, by its page and its first words
@@ -56,6 +56,9 @@ ELSEWHERE = {
     ("docs/how-to/browse.md", "convlab train experiment=lenet\n"): "a server that is away: test_away.py",
     ("docs/how-to/browse.md", "convlab sync"): "what waits for it: test_away.py",
     ("docs/how-to/browse.md", "dvc plots"): "needs the pipeline's repository; no test runs it yet",
+    ("docs/how-to/several-devices.md", "convlab train"): "takes two cores: training/test_distributed.py",
+    ("docs/how-to/several-devices.md", "torchrun"): "needs several machines: test_distributed.py on one",
+    ("docs/how-to/several-devices.md", "#SBATCH"): "needs a cluster: test_distributed.py on one machine",
     ("docs/how-to/docker.md", "docker build"): "needs an engine: test_docker.py checks what can be without",
     ("docs/how-to/docker.md", "mkdir -p"): "needs an engine",
     ("docs/how-to/docker.md", "docker run"): "needs an engine",

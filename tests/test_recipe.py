@@ -16,7 +16,7 @@ from convlab.models import saved
 from convlab.runs import model_file
 from convlab.training.train import train
 
-STEPS = 100
+STEPS = 60
 BATCHES = 10  # 1,000 training digits, 100 a batch
 
 
@@ -89,14 +89,14 @@ def config_preprocessing():
     return Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(255,))
 
 
-def test_a_hundred_steps_are_those_of_a_plain_loop(project, digits, capsys):
-    """Interrupted after 45 of them, in the middle of an epoch and between two checkpoints' steps."""
+def test_sixty_steps_are_those_of_a_plain_loop(project, digits, capsys):
+    """Interrupted after 25 of them, in the middle of an epoch and between two checkpoints' steps."""
     run_dir = project / "runs" / "recipe"
     common = ("logger=none", "print_every_n_steps=5", "checkpoint.every_n_steps=15", "seed=3")
-    train(compose(*common, "trainer.max_steps=45"), run_dir)
+    train(compose(*common, "trainer.max_steps=25"), run_dir)
     train(compose(*common, f"trainer.max_steps={STEPS}", "resume=latest"), run_dir)
     printed = capsys.readouterr().out
-    assert "Resuming recipe from step 45" in printed
+    assert "Resuming recipe from step 25" in printed
 
     losses, rates, weights, average = plain_loop(*digits, seed=3)
     for kind, expected in (("raw", weights), ("averaged", average)):
@@ -115,7 +115,7 @@ def test_a_hundred_steps_are_those_of_a_plain_loop(project, digits, capsys):
     with (run_dir / "history.csv").open() as file:
         epochs = [float(row["train/loss"]) for row in csv.DictReader(file)]
     means = np.array([cross_entropy for cross_entropy, _ in losses]).reshape(-1, BATCHES).mean(1)
-    np.testing.assert_allclose(epochs[5:], means[5:], atol=1e-5)  # the interrupted epoch is told below
+    np.testing.assert_allclose(epochs, means, atol=1e-5)  # the interrupted epoch is told whole
     assert len(epochs) == STEPS // BATCHES
 
 
@@ -144,8 +144,8 @@ def test_a_longer_training_goes_on_as_if_it_had_never_stopped(project, stop):
     histories = []
     for run_dir in (project / "runs" / "once", project / "runs" / "twice"):
         with (run_dir / "history.csv").open() as file:
-            histories.append([(row["step"], row["val/loss"]) for row in csv.DictReader(file)])
+            histories.append(list(csv.DictReader(file)))
     once, twice = (model_file.read(project / "runs" / name / "model") for name in ("once", "twice"))
     assert once.weights == twice.weights
     assert histories[0] == histories[1]
-    assert [step for step, _ in histories[0]] == ["10", "20", "25"]
+    assert [row["step"] for row in histories[0]] == ["10", "20", "25"]

@@ -12,7 +12,10 @@ def run(code):
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("package", ["torchvision", "timm", "torchmetrics"])
+@pytest.mark.parametrize(
+    "package",
+    ["timm", *(pytest.param(each, marks=pytest.mark.slow) for each in ("torchvision", "torchmetrics"))],
+)
 def test_imports_after_convlab_in_whatever_order(package):
     code = f"import torch, convlab, {package}, torchvision; print(torchvision.__name__)"
     assert run(code) == ["torchvision"]

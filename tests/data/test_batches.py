@@ -47,6 +47,18 @@ def test_goes_on_in_the_middle_of_an_epoch():
     assert seen + inputs(resumed) == expected
 
 
+def test_processes_share_a_batch_without_repeating_or_dropping():
+    alone = inputs(batches())
+    parts = [list(batches().shared(rank, 3)) for rank in range(3)]
+    for number, whole in enumerate(alone):
+        shares = [(batch.tolist(), share) for batch, labels, share in (part[number] for part in parts)]
+        taken = [image for images, share in shares if share for image in images]
+        assert sorted(taken) == sorted(whole)
+        assert sum(share for _, share in shares) == 3  # so that the mean over processes is that of the batch
+        assert all(images for images, _ in shares)
+    assert [share for *_, share in parts[1]] == [1, 1, 1, 0]  # the last batch has one image
+
+
 def test_the_transform_sees_each_batch():
     loader = Batches(torch.arange(4), torch.zeros(4), 2, transform=lambda batch: batch * 10)
     assert inputs(loader) == [[0, 10], [20, 30]]

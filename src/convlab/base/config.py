@@ -22,6 +22,7 @@ from convlab.base.trees import first_names, present_names
 
 # Choices of when, where and how often: they don't change what is learned.
 _VOLATILE = ("name", "resume", "sweep", "search", "logger", "evaluate", "report", "visualize")
+_PLACES = ("num_nodes", "strategy")
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,11 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 def lasting(config: dict[str, Any]) -> dict[str, Any]:
-    """What decides the result: `config` less its name, tracking and resume choices, and no callbacks."""
+    """What decides the result: `config` less its name, devices, tracking and resume choices, no callbacks."""
     kept = {key: value for key, value in config.items() if key not in _VOLATILE}
+    if "devices" in kept.get("trainer", {}):  # several share each batch: the result is that of one
+        kept["trainer"] = {key: kept["trainer"][key] for key in kept["trainer"] if key not in _PLACES}
+        kept["trainer"]["devices"] = 1
     return kept if kept.get("callbacks") else {key: kept[key] for key in kept if key != "callbacks"}
 
 
@@ -175,7 +179,7 @@ def _explained(error: Exception, config_name: str, parsed: list[Override]) -> Co
         keys = _dotted(OmegaConf.to_container(_compose(config_name, choices)))
     except (HydraException, OmegaConfBaseException):
         keys = []
-    hint = near(key, [*keys, *groups()]) or "`convlab train --cfg job` prints every key."
+    hint = near(key, list(dict.fromkeys([*keys, *groups()]))) or "`convlab train --cfg job` prints every key."
     return ConvlabError(f"there is no setting '{key}'. {hint} (A new key is added with +{key}=...)")
 
 

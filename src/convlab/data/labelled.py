@@ -22,6 +22,7 @@ class LabelledData(pl.LightningDataModule, ABC):
     preprocessing: how an image file becomes what the network (or its frozen backbone) sees.
     input_shape: of one example as the network sees it, c h w or d.
     leaked: test photos that look like others, where that is known.
+    rank, world_size: this process among those that share each batch of training and validation.
     """
 
     classes: list[str]
@@ -29,6 +30,8 @@ class LabelledData(pl.LightningDataModule, ABC):
     input_shape: tuple[int, ...]
     seed: int
     leaked: Leak | None = None
+    rank: int = 0
+    world_size: int = 1
 
     @abstractmethod
     def batches(self, split: str, shuffle_seed: int | None = None) -> Batches:
@@ -74,10 +77,10 @@ class LabelledData(pl.LightningDataModule, ABC):
         return torch.cat(chosen).sort().values
 
     def train_dataloader(self) -> Batches:
-        return self.batches("train", shuffle_seed=self.seed)
+        return self.batches("train", shuffle_seed=self.seed).shared(self.rank, self.world_size)
 
     def val_dataloader(self) -> Batches:
-        return self.batches("val")
+        return self.batches("val").shared(self.rank, self.world_size)
 
     def test_dataloader(self) -> Batches:
         return self.batches("test")

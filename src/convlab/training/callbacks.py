@@ -10,28 +10,41 @@ from torch import Tensor
 
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
+from convlab.training import distributed
 from convlab.training.classifier import Classifier
 
 
 class RandomState(Callback):
-    """Keep torch's random state in checkpoints, so that dropout goes on as if nothing had happened."""
+    """Keep torch's random state in checkpoints, so that dropout goes on as if nothing had happened.
+
+    Processes that share a training draw random numbers of their own each; a checkpoint has the states of all.
+    """
 
     def __init__(self) -> None:
         self._restored: dict[str, Tensor] | None = None
 
     def state_dict(self) -> dict[str, Tensor]:
         cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
-        return {"cpu": torch.get_rng_state(), **cuda}
+        own = {"cpu": torch.get_rng_state(), **cuda}
+        first: dict[str, Tensor]
+        first, *further = distributed.of_all(own)
+        return first | {
+            f"{kind}_{rank}": state for rank, each in enumerate(further, 1) for kind, state in each.items()
+        }
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         self._restored = state_dict
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set it last: building the network and the loaders draws random numbers of its own."""
+        of = f"_{trainer.global_rank}" if trainer.global_rank else ""
+        if of:
+            torch.manual_seed(torch.initial_seed() + trainer.global_rank)
         if self._restored is not None:
-            torch.set_rng_state(self._restored["cpu"].cpu())
-            if torch.cuda.is_available() and "cuda" in self._restored:
-                torch.cuda.set_rng_state(self._restored["cuda"].cpu())
+            if f"cpu{of}" in self._restored:  # not where it was fewer processes then
+                torch.set_rng_state(self._restored[f"cpu{of}"].cpu())
+            if torch.cuda.is_available() and f"cuda{of}" in self._restored:
+                torch.cuda.set_rng_state(self._restored[f"cuda{of}"].cpu())
             self._restored = None
 
 
@@ -106,7 +119,8 @@ class StepLog(Callback):
         if step % self.every:
             return
         assert isinstance(pl_module, Classifier)
-        loss, plain = outputs["loss"].item(), pl_module.minimizes_cross_entropy
+        loss = trainer.strategy.reduce(outputs["loss"], reduce_op="mean").item()
+        plain = pl_module.minimizes_cross_entropy
         terms = f" ({'cross-entropy' if plain else 'criterion'} {loss:.4f} + L2 {self._l2:.4f})"
         console.print(
             f"step {step:,}: {'loss' if plain else 'criterion'} {loss + self._l2:.4f}"

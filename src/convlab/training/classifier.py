@@ -8,12 +8,16 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from convlab.base.errors import ConvlabError
+from convlab.data.batches import Batch
+from convlab.training import distributed
 
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")  # that an epoch ends with
 CRITERION = "train/criterion"  # and this, where what is minimized is not softmax cross-entropy
+EPOCH = "epoch_so_far"  # in a checkpoint
 
 
 class Classifier(pl.LightningModule):
@@ -22,7 +26,8 @@ class Classifier(pl.LightningModule):
     Logs `train/loss`, `train/acc`, `val/loss` and `val/acc`, means over an epoch's images, and every
     `log_every_n_steps` the batch's loss as `train/loss_step`. A loss is softmax cross-entropy, whatever is
     minimized, so that networks can be compared; another criterion is logged beside it, as
-    `train/criterion` and `train/criterion_step`.
+    `train/criterion` and `train/criterion_step`. Where processes share each batch (`data/batches.py`), all of
+    these are over the whole batch, and so is the gradient: what one process would have.
 
     Args:
         optimizer: makes the optimizer from parameter groups (a Hydra `_partial_`). Its `weight_decay`
@@ -54,6 +59,7 @@ class Classifier(pl.LightningModule):
         self._backbone_lr, self._max_steps = backbone_lr, max_steps
         self._optimizer, self._scheduler, self._interval = optimizer, scheduler, interval
         self.val_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.val_loss = MeanMetric()
         # of this epoch's batches: their measures by name, images right, images
         self._steps: list[tuple[dict[str, Tensor], Tensor, int]] = []
 
@@ -80,8 +86,9 @@ class Classifier(pl.LightningModule):
                 "trainer.max_epochs; scheduler=constant can be prolonged at will."
             )
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        inputs, labels = batch
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        inputs, labels, *part = batch
+        share = part[0] if part else None
         logits = self(inputs)
         criterion: Tensor = self.loss(logits, labels)
         if self.minimizes_cross_entropy:
@@ -90,11 +97,13 @@ class Classifier(pl.LightningModule):
             cross_entropy = nn.functional.cross_entropy(logits.detach(), labels)
             measures = {"train/loss": cross_entropy, CRITERION: criterion.detach()}
         # added up when the epoch ends: two metrics updated each step cost a quarter of a linear head's step
-        self._steps.append((measures, (logits.argmax(1) == labels).sum(), len(labels)))
+        right = (logits.argmax(1) == labels).sum()
+        self._steps.append((measures, right, len(labels)) if share != 0 else (measures, right * 0, 0))
         if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             for name, value in measures.items():
-                self.log(f"{name}_step", value, prog_bar=name == "train/loss")
-        return criterion
+                whole = value if share is None else value * share
+                self.log(f"{name}_step", whole, prog_bar=name == "train/loss", sync_dist=share is not None)
+        return criterion if share is None else criterion * share  # of which ddp takes the mean
 
     @property
     def minimizes_cross_entropy(self) -> bool:
@@ -118,30 +127,60 @@ class Classifier(pl.LightningModule):
         parts = [decay / 2 * sum(p.square().sum() for p in params) for decay, params in groups if decay]
         return torch.stack(parts).sum() if parts else torch.zeros(())
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the epoch's steps came to: one that is resumed in its middle is measured whole."""
+        checkpoint[EPOCH] = distributed.of_all(self._steps_so_far())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        for kept in checkpoint.get(EPOCH, [])[rank::world_size]:  # of more processes than there are now, too
+            measures = [
+                dict(zip(kept["measures"], row, strict=True))
+                for row in zip(*kept["measures"].values(), strict=True)
+            ]
+            self._steps += zip(measures, kept["right"], kept["sizes"].tolist(), strict=True)
+
+    def _steps_so_far(self) -> dict[str, Any]:
+        """The epoch's steps as columns: measures by name, images right, images."""
+        if not self._steps:
+            return {"measures": {}, "right": torch.tensor([]), "sizes": torch.tensor([])}
+        measures, right, sizes = zip(*self._steps, strict=True)
+        return {
+            "measures": {
+                name: torch.stack([each[name].to(self.device) for each in measures]) for name in measures[0]
+            },
+            "right": torch.stack([each.to(self.device) for each in right]),
+            "sizes": torch.tensor(sizes, device=self.device),
+        }
+
     def on_train_epoch_start(self) -> None:
         self._steps.clear()
 
     def train_metrics(self) -> dict[str, Tensor]:
         """`train/loss`, `train/acc` and any `train/criterion` over the epoch so far."""
-        measures, right, sizes = zip(*self._steps, strict=True)
-        weights = torch.tensor(sizes, device=right[0].device)
-        means = {
-            name: (torch.stack([each[name] for each in measures]) * weights).sum() / weights.sum()
-            for name in measures[0]
-        }
-        return {**means, "train/acc": torch.stack(right).sum() / weights.sum()}
+        steps = self._steps_so_far()
+        sizes, right = steps["sizes"], steps["right"]
+        sums = {name: (values * sizes).sum() for name, values in steps["measures"].items()}
+        number, correct, *others = self.trainer.strategy.reduce(
+            torch.stack([sizes.sum(), right.sum(), *sums.values()]), reduce_op="sum"
+        )
+        means = {name: value / number for name, value in zip(sums, others, strict=True)}
+        return {**means, "train/acc": correct / number}
 
     def on_train_epoch_end(self) -> None:
-        self.log_dict(self.train_metrics())
+        self.log_dict(self.train_metrics(), sync_dist=self.trainer.world_size > 1)  # equal everywhere
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        inputs, labels = batch
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        inputs, labels, *part = batch
         logits = self(inputs)
-        self.val_acc.update(logits, labels)
+        number = 0 if part and part[0] == 0 else len(labels)
+        if number:
+            self.val_acc.update(logits, labels)
         loss = nn.functional.cross_entropy(logits, labels)
-        self.log("val/loss", loss, batch_size=len(labels))
+        self.val_loss.update(loss, number)
 
     def on_validation_epoch_end(self) -> None:
+        self.log("val/loss", self.val_loss)
         self.log("val/acc", self.val_acc, prog_bar=True)
 
     def configure_optimizers(self) -> Any:

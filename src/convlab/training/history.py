@@ -63,7 +63,8 @@ class History(Callback):
         fresh = [name for name in COLUMNS if self._validated or not name.startswith("val/")]
         row |= {name: metrics[name] for name in fresh if name in metrics}
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
-        self._write()
+        if trainer.is_global_zero:
+            self._write()
         if not console.is_terminal:
             of = f" of {trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
             console.print(

@@ -19,6 +19,7 @@ from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
 from convlab.base.project import project_dir
+from convlab.base.ranks import number_started
 from convlab.runs import recorder as recorders
 from convlab.runs.recorder import Recorder
 from convlab.runs.run import Run
@@ -31,6 +32,10 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
 
     `launch` runs Hydra with further overrides; each of its jobs must call `job`.
     """
+    if number_started() > 1:
+        raise ConvlabError(
+            "-m starts the processes of its jobs itself: run it once, without torchrun or srun."
+        )
     parsed = overriding.parse(overrides)
     resuming = any(item.key_or_group == RESUME and item.value() for item in parsed)
     lasting = sorted(str(item.input_line) for item in parsed if item.key_or_group != RESUME)

@@ -14,10 +14,12 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from convlab.base import own_code
 from convlab.base.config import config_hash, recorded, save
+from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 from convlab.base.files import only_one
 from convlab.base.parts import instantiate
 from convlab.base.project import project_dir, state_dir
+from convlab.base.ranks import leads
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
 from convlab.models import saved
@@ -25,7 +27,7 @@ from convlab.runs import recorder as recorders
 from convlab.runs.lineage import git_state
 from convlab.runs.model_file import ModelFile
 from convlab.runs.run import Run
-from convlab.training import checkpoints, checks
+from convlab.training import checkpoints, checks, distributed
 from convlab.training.classifier import Classifier
 from convlab.training.history import History
 from convlab.training.trainer import max_steps, trainer
@@ -34,6 +36,7 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")  # resuming
 warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # a frozen backbone
+warnings.filterwarnings("ignore", r"The `srun` command is available")  # on every node of such a cluster
 # Lightning 2.6 with torch 2.13
 warnings.filterwarnings("ignore", r".*treespec, LeafSpec", FutureWarning)
 
@@ -49,17 +52,59 @@ def train(
     """Train as `config` says; afterwards `run_dir` holds what runs/run.py lists, less the evaluation.
 
     command: what repeats it, for the record. replace: whether a finished run with other settings may go.
-    Resumes from `checkpoints/last.ckpt` as `config["resume"]` allows, and in the same record.
+    Resumes from `checkpoints/last.ckpt` as `config["resume"]` allows, and in the same record. Where
+    `config["trainer"]` asks for several devices, starts a process for each (training/distributed.py).
     Raises ConvlabError for settings that don't fit together, for a run that is not to be replaced, and while
     another process trains in `run_dir`.
     """
+    num_processes = distributed.others_to_start(config["trainer"])
+    if not leads():
+        console.quiet = True
+        _train(config, run_dir, parent_id, callbacks, command, replace)
+        return
     lock = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
     busy = f"{run_dir} is being trained by another process. Wait for it, or train under another name=..."
     with only_one(state_dir() / "training" / lock, busy):
-        _train(config, run_dir, parent_id, callbacks, command, replace)
+        if num_processes:
+            _start(num_processes, config, run_dir, parent_id, callbacks, command, replace)
+        else:
+            _train(config, run_dir, parent_id, callbacks, command, replace)
 
 
-def _train(
+def _start(
+    num_processes: int,
+    config: dict[str, Any],
+    run_dir: Path,
+    parent_id: str | None,
+    callbacks: Sequence[pl.Callback],
+    command: str | None,
+    replace: bool,
+) -> None:
+    """Train in so many processes, and note it where one of them could not."""
+    if callbacks:
+        raise ConvlabError(
+            f"trainer.devices={config['trainer']['devices']}: a trial of a search trains in one process. "
+            "Leave trainer.devices at 1; workers=N trains as many trials at a time."
+        )
+    try:
+        distributed.start(num_processes, _train, config, run_dir, parent_id, (), command, replace)
+    except ConvlabError as error:
+        run = Run(run_dir)
+        if run.state.get("status") in ("running", "failed"):
+            run.update_state(status="failed", error=f"{type(error).__name__}: {error}")
+            recorders.of(config["logger"]).failed(run)
+        raise
+
+
+def _train(config: dict[str, Any], *arguments: Any) -> None:
+    """As `_train_in`, in this process or, where others were started, beside them."""
+    with distributed.joined(config["trainer"]) as (rank, world_size):
+        _train_in(rank, world_size, config, *arguments)
+
+
+def _train_in(
+    rank: int,
+    world_size: int,
     config: dict[str, Any],
     run_dir: Path,
     parent_id: str | None,
@@ -69,6 +114,7 @@ def _train(
 ) -> None:
     pl.seed_everything(config["seed"], verbose=False)
     data: LabelledData = instantiate(config["data"]["module"], "data.module")
+    data.rank, data.world_size = rank, world_size
     config = _with_sizes(config, data)
     lineage = {"config_hash": config_hash(config), **data.lineage()}
     if (own := own_code.code_hash(config)) is not None:
@@ -79,27 +125,34 @@ def _train(
     checks.shapes_fit(network, data)
     if config["channels_last"]:  # the images follow the weights
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run, recorder = Run(run_dir), recorders.of(config["logger"])
-    if not replace:
-        checks.keep_other(run, config, lineage)
-    last = checkpoints.to_resume(config, run, lineage)
-    if last is None:
-        shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
-        (run_dir / "run.json").unlink(missing_ok=True)
-    fresh = parent_id is None and not run_dir.exists()
-    run_dir.mkdir(parents=True, exist_ok=True)
-    save(recorded(config), run_dir / "config.yaml")
-    recorder.begin(run, config, lineage, parent_id)
-    run.update_state(status="running", lineage=lineage, command=command, **git_state())
+    run, recorder = Run(run_dir), recorders.of(config["logger"] if rank == 0 else None)
+    last, fresh = None, False
+    if rank == 0:
+        if not replace:
+            checks.keep_other(run, config, lineage)
+        last = checkpoints.to_resume(config, run, lineage)
+        if last is None:
+            shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+            (run_dir / "run.json").unlink(missing_ok=True)
+        fresh = parent_id is None and not run_dir.exists()
+        run_dir.mkdir(parents=True, exist_ok=True)
+        save(recorded(config), run_dir / "config.yaml")
+        recorder.begin(run, config, lineage, parent_id)
+        run.update_state(status="running", lineage=lineage, command=command, **git_state())
+    last = distributed.of_first(last)
     history = History(run_dir / "history.csv")
     try:
         classifier = _classifier(config, network, len(data.classes))
         fitted = trainer(config, run, [*callbacks, history], recorder, len(data.train_dataloader()))
         with recorder.watching(run, resumed=last is not None):
             _fit(fitted, classifier, data, last)
+        if rank > 0:
+            return
         seconds = history.seconds
         _finish(config, run, data, lineage, history)
     except BaseException as error:
+        if rank > 0:
+            raise
         if fresh and isinstance(error, ConvlabError) and not history.path.is_file():  # wrong settings: no run
             recorder.discarded(run)
             shutil.rmtree(run_dir)
@@ -149,6 +202,8 @@ def _fit(fitted: pl.Trainer, classifier: Classifier, data: LabelledData, last: P
     except MisconfigurationException as error:  # a monitored metric that nothing logs, say
         raise ConvlabError(" ".join(str(error).split())) from None
     except RuntimeError as error:
+        if distributed.lost_another(error):
+            raise distributed.AnotherEnded from None
         if "conditioned on metric" not in str(error):
             raise
         raise ConvlabError(str(error)) from None

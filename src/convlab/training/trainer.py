@@ -45,11 +45,6 @@ def trainer(
         num_sanity_val_steps=0,
         **({} if "profiler" in config["trainer"] else {"profiler": _Unprofiled()}),
     )
-    if made.world_size > 1:
-        raise ConvlabError(
-            f"trainer.devices={config['trainer']['devices']}: this would be {made.world_size} processes, "
-            "and one process trains a run. Leave trainer.devices at 1."
-        )
     return made
 
 

@@ -18,6 +18,7 @@ often used:
   logger=[mlflow,tensorboard]      tell several of the run; csv and wandb are others
   callbacks=early_stopping  callbacks.early_stopping.patience=5      end when nothing improves
   trainer.max_epochs=3  batch_size=64  optimizer.lr=0.02  seed=2      change one number
+  trainer.devices=2         a process for each of two devices, which share every batch
   averaging.decay=0.99      also keep a moving average of the weights
   resume=latest             resume from the last checkpoint although settings changed (more epochs, say)
   resume=never              restart; also in place of a finished run with other settings
@@ -36,6 +37,7 @@ from typing import Any
 
 from convlab.base import config, overriding, shell
 from convlab.base.console import console, warn
+from convlab.base.ranks import leads
 from convlab.cli import measured
 from convlab.runs import recorder as recorders
 from convlab.runs.run import Run
@@ -53,6 +55,8 @@ def run(args: list[str]) -> int:
         return _hydra(args)
     job = config.job(overrides)
     alone(job.settings, job.directory, overrides)
+    if not leads():
+        return 0
     _say_what_next(Run(job.directory), job.settings)
     return 0
 
@@ -101,7 +105,7 @@ def _train(settings: dict[str, Any], directory: Path, command: str, evaluated: b
     from convlab.training.train import train
 
     train(settings, directory, command=command, **how)
-    if evaluated:
+    if evaluated and leads():
         from convlab.training.evaluation import evaluate
 
         evaluate(directory)
