@@ -9,7 +9,7 @@ STALE := $(shell { [ "$$(cat $(SETUP))" = "$(CURDIR)" ] && $(BIN)/python -V && \
   [ -z "$(PYTHON)" -o "$$($(BIN)/python -V)" = "$$("$(or $(PYTHON),:)" -V)" ]; } >/dev/null 2>&1 || echo stale)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format repro ui docs bench bench-full wheel lock clean stale
+.PHONY: help demo test test-slow test-scale check format repro ui docs bench bench-full wheel lock clean stale
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test: $(SETUP) ## run the tests (some minutes)
 
 test-slow: $(SETUP) ## run the tests that take long, too
 	@python -m pytest -q -m ''
+
+test-scale: $(SETUP) ## run the tests on several processes and on clusters started here: Ray, SLURM
+	@python -m pip install -qq --no-deps --require-hashes -r requirements/ray.txt
+	@python -m pytest -q -n0 -m '' tests/training/test_distributed.py tests/training/test_launchers.py
 
 check: $(SETUP) ## lint, formatting, layers of imports, types
 	@ruff check .

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -124,3 +125,16 @@ def ran(output):
 def changes(directory):
     lines = run("git", "status", "--porcelain", cwd=directory).splitlines()
     return {line[3:] for line in lines}
+
+
+def test_the_commands_of_dvc_that_a_page_names_run(clone, first):
+    page = (clone / "docs" / "how-to" / "browse.md").read_text()
+    block = page.partition("## DVC")[2].partition("```bash elsewhere\n")[2].partition("```")[0]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert [command[:3] for command in commands] == [["dvc", "plots", "show"], ["dvc", "exp", "show"]]
+    said = [run(*command, cwd=clone) for command in commands]
+    assert "dvc_plots/index.html" in said[0]
+    plotted = (clone / "dvc_plots" / "index.html").read_text()
+    assert "digits_lenet5" in plotted
+    assert "val/acc" in plotted
+    assert "workspace" in said[1]

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11.0", "3.12.0", "3.13.0")  # the oldest release of each that is supported
-NAMES = ("all", "cuda", "dev")
+NAMES = ("all", "cuda", "dev", "ray")
 
 
 def entries(name: str) -> dict[Requirement, list[str]]:
@@ -29,7 +29,7 @@ EVERY = {canonicalize_name(pin.name): pin for name in NAMES for pin in PINS[name
 @pytest.mark.parametrize("name", NAMES)
 def test_every_line_is_an_exact_version_with_its_hashes(name: str) -> None:
     lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
-    assert len([line for line in lines if line[:1].isalnum()]) == len(PINS[name]) > 10
+    assert len([line for line in lines if line[:1].isalnum()]) == len(PINS[name]) > 1
     for pin, hashes in PINS[name].items():
         assert [each.operator for each in pin.specifier] == ["=="]
         assert hashes

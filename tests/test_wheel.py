@@ -80,7 +80,7 @@ def test_what_a_wheel_carries(wheel: zipfile.ZipFile) -> None:
     assert "convlab/serving/page.html.jinja" in names
     assert "convlab/cli/template/Makefile" in names
     about = f"convlab-{convlab.__version__}.dist-info"
-    assert {name.partition("/")[0] for name in names} == {"convlab", about}
+    assert {name.partition("/")[0] for name in names} == {"convlab", "hydra_plugins", about}
 
 
 def test_without_extras_there_is_no_torch_and_what_needs_it_says_so(bare: Run, tmp_path: Path) -> None:

@@ -3,19 +3,23 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
 import yaml
+from hydra._internal.hydra import Hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from convlab.base import kinds, overriding, search_path
+from convlab.base import kinds, launchers, overriding, search_path
 from convlab.base.errors import ConvlabError, near
 from convlab.base.project import conf_file, conf_groups, project_dir
 from convlab.base.trees import first_names, present_names
@@ -105,6 +109,7 @@ def _checked(config_name: str, overrides: list[str], typed: bool = True) -> tupl
     """The resolved configuration, and Hydra's own part of it."""
     parsed = overriding.parse(overrides)
     _check_groups(parsed)
+    outer = HydraConfig.instance().cfg
     try:
         config = _compose(config_name, overrides)
         HydraConfig.instance().set_config(config)  # for ${hydra:...}
@@ -117,7 +122,7 @@ def _checked(config_name: str, overrides: list[str], typed: bool = True) -> tupl
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained(error, config_name, parsed) from None
     finally:
-        HydraConfig.instance().cfg = None
+        HydraConfig.instance().cfg = outer
     _check_kinds(parsed, config, own.runtime.choices)
     if typed:
         from convlab.base import settings
@@ -133,9 +138,24 @@ def _name_as_text(config: DictConfig) -> None:
             section["name"] = str(section["name"])
 
 
+@contextmanager
+def initialized() -> Iterator[Hydra]:
+    """Hydra, looking into the project's `conf/`, while the block runs; within one of its jobs, too."""
+    state, conf = GlobalHydra.instance(), project_dir() / "conf"
+    outer = state.hydra
+    state.clear()
+    try:
+        with hydra.initialize_config_dir(str(conf), job_name="convlab", version_base="1.3"):
+            application = GlobalHydra.instance().hydra
+            assert application is not None
+            yield application
+    finally:
+        GlobalHydra.instance().hydra = outer
+
+
 def _compose(config_name: str, overrides: list[str]) -> DictConfig:
-    conf = project_dir() / "conf"
-    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+    with initialized():
+        launchers.check(overriding.parse(overrides))
         return hydra.compose(config_name, overriding.readable(overrides), return_hydra_config=True)
 
 

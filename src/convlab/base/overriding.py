@@ -1,5 +1,6 @@
 """The words of a command line as Hydra reads them: `key=value`, `+key=value`, `key=a,b`."""
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -71,6 +72,13 @@ def first_value(override: Override) -> str:
     if not override.is_sweep_override():
         return str(override.input_line)
     return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+
+
+def number_of_jobs(overrides: Iterable[Override]) -> int:
+    """How many combinations they make; 0 where a sweeper of one's own decides."""
+    if any(override.key_or_group == "hydra/sweeper" for override in overrides):
+        return 0
+    return math.prod(len(values(override)) for override in overrides if override.is_sweep_override())
 
 
 def own_words(words: list[str], names: Iterable[str]) -> tuple[dict[str, str], list[str]]:

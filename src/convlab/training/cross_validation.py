@@ -9,7 +9,7 @@ Folds are parts of the training and validation images (`data/folds.py`); the tes
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,11 @@ from convlab.base.project import project_dir
 from convlab.runs import recorder as recorders
 from convlab.runs.metrics import of_section
 from convlab.runs.recorder import Recorder
+from convlab.runs.run import Run
 from convlab.training import multirun
 
 CONFIDENCE = 0.95
+Launch = Callable[[dict[str, list[str]], str | None], None]  # a job's words by name, the group they belong to
 METRICS = tuple(metric.name for metric in of_section("test"))
 
 
@@ -91,27 +93,26 @@ def read(words: list[str], folds: int, seeds: list[int]) -> Plan:
     return plan
 
 
-def run(plan: Plan) -> dict[str, Any]:
-    """Train and measure what is missing, and write cv.json; returns what it says."""
-    from convlab.training.evaluation import evaluate
-    from convlab.training.train import train
+def run(plan: Plan, launch: Launch | None = None) -> dict[str, Any]:
+    """Train and measure what is missing, and write cv.json; returns what it says.
 
+    launch: trains and measures many at a time; None: one after another, here.
+    """
     directory, recorder = plan.directory, recorders.of(plan.settings["logger"])
     parent_id = _open_parent(plan, recorder)
     try:
+        missing = {}
         for name, words in plan.jobs().items():
             settings = config.plain(config.compose("train", words))
-            settings.pop("search", None)
-            if multirun.finished(directory / name, settings):
+            if multirun.finished(directory / name, _without_search(settings)):
                 console.print(f"{name}: finished earlier, kept.", markup=False)
-                continue
-            console.quiet = not console.is_terminal  # a line an epoch is too much of many trainings
-            try:
-                train(settings, directory / name, parent_id)
-            finally:
-                console.quiet = False
-            measured = evaluate(directory / name)["test"]
-            console.print(f"{name}: {measured['acc']:.2%} of {measured['num_images']:,} images", markup=False)
+            elif launch is None:
+                train_fold(settings, directory / name, parent_id)
+            else:
+                missing[name] = words
+        if launch is not None and missing:
+            launch(missing, parent_id)
+            _all_measured(directory, list(missing))
         result = _result(plan)
         write_json(directory / "cv.json", result | {"parent_id": parent_id})
     except BaseException:
@@ -121,6 +122,36 @@ def run(plan: Plan) -> dict[str, Any]:
     if parent_id is not None:
         _record(directory, parent_id, result, recorder)
     return result
+
+
+def train_fold(settings: dict[str, Any], directory: Path, parent_id: str | None) -> None:
+    """Train one fold with one seed, measure it, and print a line."""
+    from convlab.training.evaluation import evaluate
+    from convlab.training.train import train
+
+    console.quiet = not console.is_terminal  # a line an epoch is too much of many trainings
+    try:
+        train(_without_search(settings), directory, parent_id)
+    finally:
+        console.quiet = False
+    measured = evaluate(directory)["test"]
+    console.print(
+        f"{directory.name}: {measured['acc']:.2%} of {measured['num_images']:,} images", markup=False
+    )
+
+
+def _without_search(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "search"}
+
+
+def _all_measured(directory: Path, names: list[str]) -> None:
+    """Raise ConvlabError for what a launcher left undone."""
+    undone = [name for name in names if not (directory / name / "metrics.json").is_file()]
+    if undone:
+        error = Run(directory / undone[0]).state.get("error")
+        raise ConvlabError(
+            f"{', '.join(undone)} ended early{f': {error}' if error else ''}. The same command resumes."
+        )
 
 
 def estimate(by_fold: Sequence[float]) -> Estimate:

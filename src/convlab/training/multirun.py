@@ -23,14 +23,15 @@ from convlab.base.ranks import number_started
 from convlab.runs import recorder as recorders
 from convlab.runs.recorder import Recorder
 from convlab.runs.run import Run
+from convlab.training.alone import is_training
 
 RESUME = "sweep.resume"
 
 
-def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
+def run(overrides: list[str], launch: Callable[[list[str]], None]) -> int:
     """Launch Hydra's multirun over `overrides`; returns 1 if a job failed.
 
-    `launch` runs Hydra with further overrides; each of its jobs must call `job`.
+    `launch` runs Hydra's sweeper with further overrides; each of its jobs must call `job`.
     """
     if number_started() > 1:
         raise ConvlabError(
@@ -57,7 +58,7 @@ def run(overrides: list[str], launch: Callable[[list[str]], int]) -> int:
             ]
         )
     finally:  # after Ctrl-C, too: what is finished is shown, and how to go on
-        status = _close(directory, parent_id, recorder)
+        status = _close(directory, parent_id, recorder, overriding.number_of_jobs(parsed))
     return status
 
 
@@ -67,8 +68,13 @@ def job(settings: dict[str, Any], directory: Path, train: Callable[[str | None],
     if settings["sweep"]["resume"] and finished(directory, settings):
         console.print(f"{directory.name}: finished earlier, kept.", markup=False)
         return
+    guarded(directory, lambda: train(parent_id))
+
+
+def guarded(directory: Path, work: Callable[[], None]) -> None:
+    """Do the work of one job; an error is noted in its run.json, not raised."""
     try:
-        train(parent_id)
+        work()
     except Exception as error:
         if not isinstance(error, ConvlabError):
             traceback.print_exc()
@@ -109,22 +115,30 @@ def _directory(overrides: list[str], resuming: bool) -> Path:
     return sweeps / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
 
 
-def _close(directory: Path, parent_id: str | None, recorder: Recorder) -> int:
+def _close(directory: Path, parent_id: str | None, recorder: Recorder, number: int) -> int:
+    for path in directory.glob("*/run.json"):  # a job's process that died could not say so
+        run = Run(path.parent)
+        if run.state.get("status") in (None, "running") and not is_training(run.directory):
+            run.update_state(status="failed", error="its process was ended")
+            recorder.failed(run)
     rows = _results(directory)
+    unbegun = max(0, number - len(rows))
     failed = [row for row in rows if row["status"] != "finished"]
     console.print(_table(directory, rows))
     for row in failed:
         console.print(f"[bold red]{row['name']} {row['status']}:[/] ", end="")
         console.print(row["error"], markup=False)
-    if failed:
+    if unbegun:
+        console.print(f"{unbegun} of {number} jobs did not begin.", markup=False)
+    if failed or unbegun:
         console.print("The same command with sweep.resume=true runs only what is missing.")
     if parent_id is not None:
         best = max((row["test/acc"] for row in rows if row["test/acc"] is not None), default=None)
         metrics = {} if best is None else {"best/test/acc": best}
-        recorder.end_group(directory, parent_id, metrics, failed=bool(failed))
+        recorder.end_group(directory, parent_id, metrics, failed=bool(failed or unbegun))
         if (address := recorder.group_address(parent_id)) is not None:
             console.print(f"Browse it:      convlab ui   then {address}", markup=False)
-    return 1 if failed else 0
+    return 1 if failed or unbegun else 0
 
 
 def _results(directory: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """One training run, from a plain configuration to a finished run directory."""
 
-import hashlib
 import logging
 import shutil
 import warnings
@@ -16,9 +15,8 @@ from convlab.base import own_code
 from convlab.base.config import config_hash, recorded, save
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
-from convlab.base.files import only_one
 from convlab.base.parts import instantiate
-from convlab.base.project import project_dir, state_dir
+from convlab.base.project import project_dir
 from convlab.base.ranks import leads
 from convlab.data.labelled import LabelledData
 from convlab.figures import plots
@@ -27,7 +25,7 @@ from convlab.runs import recorder as recorders
 from convlab.runs.lineage import git_state
 from convlab.runs.model_file import ModelFile
 from convlab.runs.run import Run
-from convlab.training import checkpoints, checks, distributed
+from convlab.training import alone, checkpoints, checks, distributed
 from convlab.training.classifier import Classifier
 from convlab.training.history import History
 from convlab.training.trainer import max_steps, trainer
@@ -62,9 +60,7 @@ def train(
         console.quiet = True
         _train(config, run_dir, parent_id, callbacks, command, replace)
         return
-    lock = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
-    busy = f"{run_dir} is being trained by another process. Wait for it, or train under another name=..."
-    with only_one(state_dir() / "training" / lock, busy):
+    with alone.alone(run_dir):
         if num_processes:
             _start(num_processes, config, run_dir, parent_id, callbacks, command, replace)
         else:

@@ -18,6 +18,7 @@ often used:
   experiment=   a named experiment (below)
   folds=5       how many; more of them train on more images and take longer
   seeds=1,2     each fold is trained once for each
+  hydra/launcher=joblib       folds side by side; submitit_local, submitit_slurm and ray are others
   trainer.max_epochs=3  optimizer.lr=0.02      change a setting, for all
 
 examples:
@@ -26,7 +27,9 @@ examples:
   convlab compare linear_head_cv mlp_head_cv
 """
 
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -34,6 +37,9 @@ from convlab.base import overriding
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 from convlab.cli.words import whole_number
+
+if TYPE_CHECKING:
+    from convlab.training import cross_validation
 
 
 def run(args: list[str]) -> int:
@@ -45,13 +51,38 @@ def run(args: list[str]) -> int:
     seeds = [whole_number("seeds", word, 0) for word in own.get("seeds", "1").split(",")]
     if len(set(seeds)) < len(seeds):
         raise ConvlabError(f"seeds={own['seeds']}: a seed is named twice.")
+    from convlab.base import config, launchers
     from convlab.training import cross_validation
 
+    own_to_hydra, words = launchers.split(words)
+    config.compose("train", own_to_hydra, typed=False)  # which refuses a launcher that there is not
     plan = cross_validation.read(words, folds, seeds)
-    result = cross_validation.run(plan)
+    result = cross_validation.run(plan, _launch(plan.directory, own_to_hydra) if own_to_hydra else None)
     _print(result)
     console.print(f"Beside other runs:  convlab compare {plan.directory.name}", markup=False)
     return 0
+
+
+def _launch(directory: Path, own_to_hydra: list[str]) -> "cross_validation.Launch":
+    def launch(jobs: dict[str, list[str]], parent_id: str | None) -> None:
+        from convlab.cli import launching
+
+        words = [*own_to_hydra, f"hydra.sweep.dir='{directory}'"]
+        each = [[*job, f"hydra.sweep.subdir={name}"] for name, job in jobs.items()]
+        launching.each(words, each, partial(_fold, parent_id))
+
+    return launch
+
+
+def _fold(parent_id: str | None, cfg: Any) -> None:
+    """One fold with one seed, wherever the launcher runs it; its error is kept, so that the others go on."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from convlab.base import config
+    from convlab.training import cross_validation, multirun
+
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    multirun.guarded(directory, lambda: cross_validation.train_fold(config.plain(cfg), directory, parent_id))
 
 
 def _print(result: dict[str, Any]) -> None:

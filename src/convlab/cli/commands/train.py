@@ -23,6 +23,7 @@ often used:
   resume=latest             resume from the last checkpoint although settings changed (more epochs, say)
   resume=never              restart; also in place of a finished run with other settings
   evaluate=true             measure the test split when training ends, and say the accuracy
+  hydra/launcher=joblib     with -m: jobs side by side; submitit_local, submitit_slurm and ray are others
   sweep.resume=true         with -m: run only what the last sweep with the same overrides left undone
 
 examples:
@@ -48,9 +49,11 @@ def run(args: list[str]) -> int:
     """Train, or sweep with `-m`; flags other than that are Hydra's own."""
     overrides = [word for word in args if not word.startswith("-")]
     flags = [word for word in args if word.startswith("-")]
-    if set(flags) & {"-m", "--multirun"}:
+    if flags and set(flags) <= {"-m", "--multirun"}:
+        from convlab.cli import launching
+
         config.check("train", overrides)
-        return multirun.run(overrides, lambda extra: _hydra([*flags, *overrides, *extra]))
+        return multirun.run(overrides, lambda extra: launching.combinations([*overrides, *extra], _job))
     if flags:
         return _hydra(args)
     job = config.job(overrides)
@@ -62,26 +65,16 @@ def run(args: list[str]) -> int:
 
 
 def _hydra(args: list[str]) -> int:
-    """Run Hydra's application on `args`: what its flags print, or each job of a sweep."""
+    """Run Hydra's application on `args`: what its flags print."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import DictConfig
 
     from convlab.base.project import project_dir
 
     def job(cfg: DictConfig) -> None:
-        settings, own = config.plain(cfg), HydraConfig.get()
-        directory, overrides = Path(own.runtime.output_dir), list(own.overrides.task)
-        if own.mode != RunMode.MULTIRUN:
-            alone(settings, directory, overrides)
-            return
-        command = _command(settings, directory, overrides)
-        multirun.job(
-            settings,
-            directory,
-            lambda parent_id: _train(settings, directory, command, True, parent_id=parent_id),
-        )
+        own = HydraConfig.get()
+        alone(config.plain(cfg), Path(own.runtime.output_dir), list(own.overrides.task))
 
     argv, sys.argv = sys.argv, ["convlab train", *overriding.readable(args)]
     try:
@@ -89,6 +82,18 @@ def _hydra(args: list[str]) -> int:
     finally:
         sys.argv = argv
     return 0
+
+
+def _job(cfg: Any) -> None:
+    """One combination of a sweep, wherever the launcher runs it."""
+    from hydra.core.hydra_config import HydraConfig
+
+    settings, own = config.plain(cfg), HydraConfig.get()
+    directory = Path(own.runtime.output_dir)
+    command = _command(settings, directory, list(own.overrides.task))
+    multirun.job(
+        settings, directory, lambda parent_id: _train(settings, directory, command, True, parent_id=parent_id)
+    )
 
 
 def alone(settings: dict[str, Any], directory: Path, overrides: list[str]) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from datetime import datetime, timedelta
+from multiprocessing.process import BaseProcess
 
 import optuna
 from filelock import FileLock
@@ -58,13 +59,12 @@ def num_threads() -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
-def work(plan: Plan, parent_id: str | None) -> None:
-    """Carry out trials, one after another, until the study has as many as it should."""
+def work(plan: Plan, parent_id: str | None, starter: BaseProcess | None = None) -> None:
+    """Carry out trials, one after another, until the study has as many as it should, or `starter` is gone."""
     study = studies.open_study(plan)
     turn = FileLock(plan.directory / ".next.lock")  # counting and drawing: one process at a time
     objective = Objective(plan, parent_id, turn.release)
     failures, waited_for = 0, list[str]()
-    starter = multiprocessing.parent_process()
     while starter is None or starter.is_alive():
         turn.acquire()
         try:
@@ -108,7 +108,7 @@ def _end_unbegun(study: optuna.Study, plan: Plan) -> None:
 def _worker(plan: Plan, parent_id: str | None) -> None:
     os.setpgrp()  # Ctrl-C reaches the parent alone, which tells each worker once
     try:
-        work(plan, parent_id)
+        work(plan, parent_id, multiprocessing.parent_process())
     except KeyboardInterrupt:
         sys.exit(130)
     except ConvlabError as error:
