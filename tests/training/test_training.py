@@ -161,6 +161,18 @@ def interrupt(run_dir):
     Run(run_dir).update_state(status="running")
 
 
+def test_what_dvc_deletes_is_there_again_where_no_epoch_is_left(settings, project):
+    """A kill after the last epoch: DVC deletes what the stage made before it runs the stage again."""
+    run_dir = project / "runs" / "one"
+    train(settings(), run_dir)
+    interrupt(run_dir)
+    before = {name: (run_dir / name).read_bytes() for name in ("config.yaml", "history.csv", "curves.png")}
+    for name in before:
+        (run_dir / name).unlink()
+    train(settings(), run_dir)
+    assert {name: (run_dir / name).read_bytes() for name in before} == before
+
+
 def test_auto_starts_anew_when_anything_changed(settings, project, capsys):
     run_dir = project / "runs" / "one"
     train(settings(), run_dir)

@@ -101,12 +101,18 @@ def _params(events: list[Event], run: Run) -> Counter[str]:
 def _tags(events: list[Event], run: Run) -> Counter[str]:
     (event,) = events
     _known(event, run, lambda found: mlflow.set_tags(found, event["tags"]))
+    _end_what_is_over(event, run)
     return Counter()
 
 
 def _end(events: list[Event], run: Run) -> Counter[str]:
     (event,) = events
-    _known(event, run, lambda found: mlflow.end(found, event["failed"], event["at"]))
+
+    def tell(found: str) -> None:
+        if mlflow.is_running(found):  # not ended in the meantime
+            mlflow.end(found, event["failed"], event["at"])
+
+    _known(event, run, tell)
     return Counter()
 
 
@@ -121,8 +127,7 @@ def _trained(events: list[Event], run: Run) -> Counter[str]:
             sent["files"] += mlflow.log_files(found, [folder / "config.yaml", folder / "history.csv"])
             sent["files"] += mlflow.log_files(found, [folder / event["checkpoint"]], "checkpoints")
             sent["files"] += mlflow.log_files(found, [folder / "curves.png"], "figures")
-            key = f"{event['run']} {event['at']}"
-            _note(run, model_id=logged_model.log_run(run, event["experiment"], found, key))
+            _note(run, model_id=_log_model(event, run, found))
             sent["models"] += 1
             _describe(found, run)
         mlflow.end(found, at=event["at"])
@@ -146,6 +151,7 @@ def _measured(events: list[Event], run: Run) -> Counter[str]:
             sent["files"] += mlflow.log_files(found, pictures, "figures")
 
     _known(event, run, tell)
+    _end_what_is_over(event, run)
     return sent
 
 
@@ -199,10 +205,25 @@ def _begin_again(event: Event, run: Run) -> str:
     mlflow.log_params(found, run_page.parameters(run.config))
     _note(run, run_id=found, model_id=None)
     if state.get("status") == "finished":
-        _note(run, model_id=logged_model.log_run(run, event["experiment"], found, f"{event['run']} {found}"))
+        _note(run, model_id=_log_model(event, run, found))
     if state.get("status") != "running":
         mlflow.end(found, failed=state.get("status") == "failed")
     return found
+
+
+def _log_model(event: Event, run: Run, found: str) -> str:
+    """Once for the same weights of a run, however often the training's end is told."""
+    key = f"{found} {run.model_file.weights_hash}"
+    return logged_model.log_run(run, event["experiment"], found, key)
+
+
+def _end_what_is_over(event: Event, run: Run) -> None:
+    """End a run whose training is over: a kill can come between its record's beginning and its end."""
+    state, found = run.state, run_id(event, run)
+    if found is None or not _is_current(event, run) or state.get("status") in (None, "running"):
+        return
+    if mlflow.is_running(found):
+        mlflow.end(found, failed=state["status"] == "failed", at=event["at"])
 
 
 def tags_of(lineage: dict[str, Any]) -> dict[str, Any]:

@@ -152,5 +152,9 @@ def delete(run_id: str) -> None:
     client().delete_run(run_id)
 
 
+def is_running(run_id: str) -> bool:
+    return bool(client().get_run(run_id).info.status == "RUNNING")
+
+
 def end(run_id: str, failed: bool = False, at: int | None = None) -> None:
     client().set_terminated(run_id, "FAILED" if failed else "FINISHED", at)

@@ -89,14 +89,16 @@ class MlflowRecorder:
         return _url(noted["run_id"]) if "run_id" in noted else None
 
     def begin_group(self, directory: Path, name: str, tags: dict[str, Any], noted: str | None) -> str:
-        key, sender = noted or _new_key(), Sender(directory)
+        """A new one is sent with its first run: the caller has noted it by then, whenever a kill comes."""
+        sender = Sender(directory)
+        begun = (str(event["run"]) for event in sender.outbox.waiting(sender.to) if event["do"] == "begin")
+        key = noted or next(begun, None) or _new_key()
         known = noted if noted and not noted.startswith(delivery.KEY) else None
         own = mlflow.tags_of(tags)
         sender.tell("begin", key, self.experiment, noted=known, name=name, parent=None, tags=own)
-        if not sender.send() or known:
-            return key
-        with reach.patience():
-            return mlflow.find(self.experiment, key) or key
+        if noted:
+            sender.send()
+        return key
 
     def end_group(
         self,
@@ -114,7 +116,7 @@ class MlflowRecorder:
             reach.remind()
 
     def group_address(self, group: str) -> str | None:
-        return None if group.startswith(delivery.KEY) else _url(group)
+        return _url(group, self.experiment)
 
     def _tell(self, run: Run, do: str, **facts: Any) -> None:
         """Tell of a run that was begun, and send it; a run that never was has no record."""
@@ -150,12 +152,15 @@ def _steps(run: Run, sender: Sender) -> int:
     return last + 1
 
 
-def _url(run_id: str) -> str | None:
+def _url(name: str, experiment: str | None = None) -> str | None:
+    """The page of the run with this id, or with this key in `experiment`; None where there is none now."""
     if not reach.due():
         return None
     try:
         with reach.patience():
-            return run_url(run_id)
+            by_key = experiment is not None and name.startswith(delivery.KEY)
+            run_id = mlflow.find(experiment, name) if by_key and experiment else name
+            return run_url(run_id) if run_id else None
     except reach.FAILURES:
         return None
 

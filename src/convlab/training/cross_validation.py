@@ -202,6 +202,7 @@ def _open_parent(plan: Plan, recorder: Recorder) -> str | None:
     """The record's group that the folds belong to, begun or going on; None without tracking."""
     noted = plan.directory / "cv.json"
     parent_id = json.loads(noted.read_text()).get("parent_id") if noted.is_file() else None
+    write_json(noted, {"parent_id": parent_id})  # the directory is this one's, whatever kills it from here on
     tags = {"cross-validation": f"{plan.folds} folds, seeds {', '.join(map(str, plan.seeds))}"}
     parent_id = recorder.begin_group(plan.directory, str(plan.settings["name"]), tags, parent_id)
     write_json(noted, {"parent_id": parent_id})

@@ -64,7 +64,7 @@ class History(Callback):
         row |= {name: metrics[name] for name in fresh if name in metrics}
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
         if trainer.is_global_zero:
-            self._write()
+            self.write()
         if not console.is_terminal:
             of = f" of {trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
             console.print(
@@ -74,7 +74,8 @@ class History(Callback):
                 markup=False,
             )
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the file: after each epoch, and where it is gone and there is no epoch left to train."""
         text = io.StringIO(newline="")
         filled = [name for name in COLUMNS if name != CRITERION or CRITERION in self.rows[-1]]
         writer = csv.DictWriter(text, filled)

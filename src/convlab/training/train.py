@@ -4,6 +4,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,15 +127,19 @@ def _train_in(
     if rank == 0:
         if not replace:
             checks.keep_other(run, config, lineage)
-        last = checkpoints.to_resume(config, run, lineage)
+        to_measure = config["evaluate"] or (parent_id is not None and not callbacks)  # not a search's trial
+        goes_on = checkpoints.goes_on(config, run, lineage, to_measure)
+        last = checkpoints.to_resume(config, run, goes_on)
         if last is None:
             shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
-            (run_dir / "run.json").unlink(missing_ok=True)
+            if not goes_on:
+                _forget(run, config)
         fresh = parent_id is None and not run_dir.exists()
         run_dir.mkdir(parents=True, exist_ok=True)
         save(recorded(config), run_dir / "config.yaml")
-        recorder.begin(run, config, lineage, parent_id)
+        # first, so that whoever goes on after a kill finds the record that `begin` makes
         run.update_state(status="running", lineage=lineage, command=command, **git_state())
+        recorder.begin(run, config, lineage, parent_id)
     last = distributed.of_first(last)
     history = History(run_dir / "history.csv")
     try:
@@ -156,8 +161,17 @@ def _train_in(
         run.update_state(status="failed", error=f"{type(error).__name__}: {error}")
         recorder.failed(run)
         raise
-    run.update_state(status="finished", seconds=round(seconds, 2), error=None)
+    run.update_state(seconds=round(seconds, 2), error=None)
     recorder.trained(run, config, checkpoints.chosen(config, run))
+    run.update_state(status="finished")  # last: after a kill, the same command tells the rest
+
+
+def _forget(run: Run, config: dict[str, Any]) -> None:
+    """Make way for another training: the record of one that was interrupted here is ended."""
+    if run.state.get("status") in ("running", "failed"):
+        with suppress(ConvlabError):  # of a tracker that is no longer installed
+            recorders.of(run.config.get("logger") or config["logger"]).failed(run)
+    (run.directory / "run.json").unlink(missing_ok=True)
 
 
 def _with_sizes(config: dict[str, Any], data: LabelledData) -> dict[str, Any]:
@@ -209,6 +223,8 @@ def _finish(
     config: dict[str, Any], run: Run, data: LabelledData, lineage: dict[str, Any], history: History
 ) -> None:
     """Write `model/` from the chosen checkpoint, and the curves."""
+    if not history.path.is_file() and history.rows:  # DVC deleted it, and every epoch is trained
+        history.write()
     chosen, monitor = checkpoints.chosen(config, run), config["checkpoint"]["monitor"]
     if not chosen.is_file():
         raise ConvlabError(
