@@ -40,6 +40,7 @@ def results(directory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_failed_job_is_named_and_a_resume_runs_what_is_missing(convlab, project, launcher):
     words = ["train", "-m", *QUICK, "batch_size=32,-3", "seed=1,2", f"hydra/launcher={launcher}"]
     first = convlab(*words, check=False)
@@ -72,6 +73,7 @@ def test_a_failed_job_is_named_and_a_resume_runs_what_is_missing(convlab, projec
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_folds_and_a_search_take_their_workers_from_it(convlab, project, launcher):
     on = f"hydra/launcher={launcher}"
     convlab("cv", *QUICK, "folds=3", "name=here")
