@@ -21,6 +21,10 @@ pytestmark = pytest.mark.usefixtures("project")
         ("backbone_lr=slow", "backbone_lr=slow: expected a number."),
         ("+averaging.deca=0.9", "there is no setting 'averaging.deca'. Did you mean 'decay'?"),
         ("+foo=1", "there is no setting 'foo'. `convlab train --cfg job` prints every key."),
+        (f"batch_size={10**22}", f"batch_size={10**22}: expected less than 9223372036854775808."),
+        ("++trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: expected at least 1."),
+        ("++trainer.check_val_every_n_epoch=0", "trainer.check_val_every_n_epoch=0: expected at least 1."),
+        ("optimizer.lr=nan", "optimizer.lr=nan: expected a number."),
         # of an open part, what its own file has there decides
         ("optimizer.lr=abc", "optimizer.lr=abc: expected a number, such as 0.05."),
         ("optimizer.nesterov=5", "optimizer.nesterov=5: expected true or false, such as true."),

@@ -45,11 +45,19 @@ def test_a_fold_takes_from_training_and_validation_alone():
 
 
 @pytest.mark.parametrize(
-    "fold", [{"index": 0, "count": 5}, {"index": 6, "count": 5}, {"index": 1, "count": 1}]
+    "fold",
+    [
+        {"index": 0, "count": 5},
+        {"index": 6, "count": 5},
+        {"index": 1, "count": 1},
+        {"index": 1.5, "count": 3},
+        {"count": 3},
+        1,
+    ],
 )
 def test_what_is_no_fold_is_refused(fold):
     rows = {"train": np.array([0]), "val": np.array([1]), "test": np.array([2])}
-    with pytest.raises(ConvlabError, match=r"data\.module\.fold=.*expected count at least 2"):
+    with pytest.raises(ConvlabError, match=r"data\.module\.fold=.*count at least 2"):
         hold_out(rows, [*"abc"], [0, 0, 0], fold)
 
 

@@ -80,6 +80,12 @@ def test_the_data_hash_follows_the_content(folder, write_idx):
     assert Mnist(folder, PLAIN, 32).lineage()["data_hash"] != before
 
 
+@pytest.mark.parametrize("split_seed", [-1, 2**32])
+def test_a_seed_that_numpy_lacks_is_refused(folder, split_seed):
+    with pytest.raises(ConvlabError, match=f"split_seed={split_seed}: choose 0 to 4294967295"):
+        Mnist(folder, PLAIN, batch_size=32, num_val=50, split_seed=split_seed).labels("val")
+
+
 @pytest.mark.parametrize("num_val", [0, 200])
 def test_an_impossible_hold_out_is_refused(folder, num_val):
     with pytest.raises(ConvlabError, match=f"num_val={num_val}"):

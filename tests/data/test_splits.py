@@ -35,9 +35,12 @@ def test_the_split_keeps_its_shares_and_its_members():
     assert all(new == old for old, new in zip(splits, grown, strict=True) if old != "train")
 
 
-@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.1), (0.1, -0.1), (0.5, 0.5), (1.0, 0.0)])
+@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.1), (0.1, -0.1), (0.5, 0.5), (1.0, 0.0), (0.1, None)])
 def test_shares_must_leave_something_to_train_on(val, test):
-    with pytest.raises(ConvlabError, match=rf"split\.val={val} and split\.test={test}"):
+    shown = "null" if test is None else test
+    with pytest.raises(
+        ConvlabError, match=rf"data\.split\.val={val} and data\.split\.test={shown}: expected"
+    ):
         assign((), {"val": val, "test": test})
     for shares in ({"val": 0.1, "test": 0.1}, {"val": 0, "test": 0}):
         assert assign((), shares) == []

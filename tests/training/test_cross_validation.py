@@ -101,6 +101,7 @@ def assert_children_of_one_parent(database, name, children):
         (["batch_size=8,16"], "'batch_size=8,16'"),
         (["experiment=lenett"], "no experiment 'lenett'"),
         (["-m"], "'-m' is not an option of cv"),
+        (["experiment=digits_fully_connected", "folds=1298"], "no image is left for the test split"),
     ],
 )
 def test_what_is_no_cross_validation_is_refused(project, words, message):

@@ -5,10 +5,13 @@ What goes wrong is one line: the part's key, its class, the value, and what is e
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Optional, get_type_hints
 
 from convlab.base import own_code
 from convlab.base.errors import ConvlabError, near
+from convlab.base.kinds import shown
+
+WHOLE = (int, int | None, Optional[int])  # noqa: UP045  as others' classes write it
 
 
 def instantiate(part: Mapping[str, Any], key: str, **arguments: Any) -> Any:
@@ -23,12 +26,44 @@ def instantiate(part: Mapping[str, Any], key: str, **arguments: Any) -> Any:
     from hydra.utils import instantiate as build
 
     own_code.make_importable(part)
-
+    _check_whole_numbers(part, key)
     try:
         made = build(dict(part), _convert_="all", **arguments)
     except HydraException as error:
         raise _explained(error, part, key) from error
     return _late(made, part, key) if part.get("_partial_") else made
+
+
+def _check_whole_numbers(part: Mapping[str, Any], key: str) -> None:
+    """Refuse what is no whole number where the class, or that of a part within, says `int`.
+
+    Else it would be noticed long after, in the middle of something else.
+    """
+    kinds = _annotations(str(part.get("_target_"))) if "_target_" in part else {}
+    for name, value in part.items():
+        if isinstance(value, Mapping):
+            _check_whole_numbers(value, f"{key}.{name}")
+        elif kinds.get(name) in WHOLE and not _fits(value, kinds[name]):
+            raise ConvlabError(f"{key}.{name}={shown(value)}: expected a whole number.")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether it is what tensors and files hold: a whole number of 64 bits; None where that is allowed."""
+    if value is None:
+        return kind is not int
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _annotations(target: str) -> dict[str, Any]:
+    """The types of `target`'s arguments; {} where it can't be found, which is said later."""
+    from hydra.utils import get_object
+
+    try:
+        found = get_object(target)
+        named: dict[str, Any] = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    except Exception:
+        return {}
+    return named
 
 
 def _late(made: Callable[..., Any], part: Mapping[str, Any], key: str) -> Callable[..., Any]:

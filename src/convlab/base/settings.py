@@ -16,7 +16,7 @@ LONGEST = 200  # bytes of a name; file systems take 255, and something is often 
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if _is_number(value) else value)]  # name=2026
 Name = Annotated[Text, AfterValidator(lambda value: _folder_name(value))]  # of a folder, of a run in MLflow
 Part = dict[str, Any]  # `_target_` and its arguments
-AtLeastOne = Annotated[int, Field(ge=1)]
+AtLeastOne = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class _Section(BaseModel):
@@ -52,6 +52,8 @@ class Trainer(_OpenSection):
     max_epochs: Annotated[int, Field(ge=-1)] | None = None
     max_steps: int = -1
     log_every_n_steps: AtLeastOne = 50
+    accumulate_grad_batches: AtLeastOne = 1
+    check_val_every_n_epoch: AtLeastOne | None = 1
 
 
 class Logger(_Section):

@@ -35,9 +35,13 @@ def hold_out(rows: Rows, contents: Sequence[str], labels: Sequence[int], fold: d
     Args:
         fold: its `index`, from 1, and the `count` of folds.
     """
+    known = isinstance(fold, dict) and all(type(fold.get(key)) is int for key in ("index", "count"))
+    if not known or fold["count"] < 2 or not 1 <= fold["index"] <= fold["count"]:
+        raise ConvlabError(
+            f"data.module.fold={fold}: expected {{index: 1, count: 5}}, whole numbers, count at least 2, and "
+            "index from 1 to count."
+        )
     index, count = fold["index"], fold["count"]
-    if count < 2 or not 1 <= index <= count:
-        raise ConvlabError(f"data.module.fold={fold}: expected count at least 2, and index from 1 to count.")
     pool = np.sort(np.concatenate([rows["train"], rows["val"]]))
     dealt = deal([contents[row] for row in pool], [int(labels[row]) for row in pool], count)
     held = pool[dealt == index]

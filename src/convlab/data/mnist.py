@@ -115,6 +115,8 @@ class Mnist(LabelledData):
     def _hold_out(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         if not 0 < self.num_val < len(images):
             raise ConvlabError(f"data.module.num_val={self.num_val}: choose 1 to {len(images) - 1}.")
+        if not 0 <= self.split_seed < 2**32:
+            raise ConvlabError(f"data.module.split_seed={self.split_seed}: choose 0 to {2**32 - 1}.")
         kept, held = train_test_split(
             np.arange(len(images)), test_size=self.num_val, random_state=self.split_seed, stratify=labels
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convlab.base.errors import ConvlabError
+from convlab.base.kinds import shown
 from convlab.data.photos import Photo
 
 SPLITS = ("train", "val", "test")
@@ -21,9 +22,10 @@ def assign(photos: Sequence[Photo], shares: Mapping[str, Any]) -> list[str]:
     Raises ConvlabError unless the shares leave something to train on.
     """
     val, test = shares["val"], shares["test"]
-    if not (val >= 0 and test >= 0 and val + test < 1):
+    if None in (val, test) or not (val >= 0 and test >= 0 and val + test < 1):
         raise ConvlabError(
-            f"split.val={val} and split.test={test} must be shares of 1, and leave some for training"
+            f"data.split.val={shown(val)} and data.split.test={shown(test)}: expected shares of 1 that "
+            "leave some for training, such as 0.1 and 0.2."
         )
     given = {photo.split for photo in photos}
     val, test = (0.0 if split in given else share for split, share in (("val", val), ("test", test)))

@@ -21,7 +21,9 @@ from convlab.base import config, overriding
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 from convlab.base.files import write_json
+from convlab.base.parts import instantiate
 from convlab.base.project import project_dir
+from convlab.data.labelled import LabelledData
 from convlab.runs import recorder as recorders
 from convlab.runs.metrics import of_section
 from convlab.runs.recorder import Recorder
@@ -99,10 +101,15 @@ def run(plan: Plan, launch: Launch | None = None) -> dict[str, Any]:
     launch: trains and measures many at a time; None: one after another, here.
     """
     directory, recorder = plan.directory, recorders.of(plan.settings["logger"])
+    jobs = plan.jobs()
+    if not all((directory / name / "metrics.json").is_file() for name in jobs):
+        last = config.plain(config.compose("train", jobs[f"fold-{plan.folds}_seed-{plan.seeds[0]}"]))
+        data: LabelledData = instantiate(last["data"]["module"], "data.module")
+        data.labels("test")  # more folds than there are images for are refused before the first
     parent_id = _open_parent(plan, recorder)
     try:
         missing = {}
-        for name, words in plan.jobs().items():
+        for name, words in jobs.items():
             settings = config.plain(config.compose("train", words))
             if multirun.finished(directory / name, _without_search(settings)):
                 console.print(f"{name}: finished earlier, kept.", markup=False)

@@ -41,6 +41,7 @@ def test_other_settings_are_refused_and_more_trials_are_not(project):
             "search.metric=test/acc: choose val/acc or val/loss. The test images",
         ),
         ([*WORDS, "search.num_trials=0"], "search.num_trials=0: expected a whole number"),
+        ([*WORDS, "search.seed=1.5"], "search.seed=1.5: expected a whole number, at least 0"),
         ([*WORDS, "batch_size=8,16"], "'batch_size=8,16': what a search varies stands in search.space"),
         ([*WORDS, "search=medium"], "no search 'medium'"),
     ],

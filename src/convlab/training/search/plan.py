@@ -99,7 +99,9 @@ def _check(search: dict[str, Any]) -> None:
             f"search.metric={search['metric']}: choose {' or '.join(METRICS)}. The test images take no part "
             "in choosing: their result would then be too good."
         )
-    for key in ("num_trials", "grace_s"):
+    for key, least in (("num_trials", 1), ("grace_s", 1), ("seed", 0)):
         value = search[key]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConvlabError(f"search.{key}={json.dumps(value)}: expected a whole number, at least 1.")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConvlabError(
+                f"search.{key}={json.dumps(value)}: expected a whole number, at least {least}."
+            )
