@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from convlab import __version__
+from convlab.base import orphans
 from convlab.base.errors import ConvlabError, near
 
 GROUPS = {
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         # a sixth of the imports' time, and 2 s once more at the end.
         gc.set_threshold(50_000)
         atexit.register(gc.freeze)
+        orphans.end_with_dvc()
     try:
         return _dispatch(words)
     except BrokenPipeError:  # `convlab ... | head`: nobody reads on, and the exit must not complain either

@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from convlab.base import orphans
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
 from convlab.base.ranks import leads, number_started
@@ -160,6 +161,7 @@ def _placed(trainer: dict[str, Any]) -> pl.Trainer:
 
 def _one(threads: int, quiet: bool, train: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     """One process of several."""
+    orphans.end_with_parent()
     torch.set_num_threads(threads)
     console.quiet = quiet or not leads()
     try:
