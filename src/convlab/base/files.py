@@ -1,8 +1,10 @@
 """A file is there whole, or it isn't there; and what it is known by."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedRandom
@@ -14,6 +16,7 @@ from filelock import FileLock, Timeout
 from convlab.base.errors import ConvlabError
 
 SUFFIX = ".partial"  # what a kill leaves behind ends so
+WAYS_OUT = {errno.ENOSPC: "Make room", errno.EDQUOT: "Make room", errno.EROFS: "Make it writable"}
 
 
 @contextmanager
@@ -39,6 +42,38 @@ def atomic_file(path: Path) -> Iterator[BufferedRandom]:
     finally:
         with suppress(OSError):  # its folder may be none: that is what went wrong, and is said above
             partial.unlink()
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Raise ConvlabError where the block finds that nothing can be written. folder: where most of it goes."""
+    try:
+        yield
+    except Exception as error:
+        if (told := unwritten(error, folder)) is None:
+            raise
+        raise told from error
+
+
+def unwritten(error: BaseException, folder: Path) -> ConvlabError | None:
+    """What to do about a full disk, a read-only file system or a refused permission; None for other errors.
+
+    folder: named where the error does not say which file it was. Libraries of other languages have the
+    system's number in their words.
+    """
+    if isinstance(error, ConvlabError):
+        return None
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+    file = error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else None
+    if number == errno.EACCES:
+        return ConvlabError(f"{file or folder}: no permission. Give it, and run the same command again.")
+    if number not in WAYS_OUT:
+        return None
+    place = Path(file).parent if file else folder
+    return ConvlabError(
+        f"cannot write in {place}: {os.strerror(number)}. {WAYS_OUT[number]}, and run the same command again."
+    )
 
 
 @contextmanager

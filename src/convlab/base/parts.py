@@ -9,7 +9,9 @@ from typing import Any, Optional, get_type_hints
 
 from convlab.base import own_code
 from convlab.base.errors import ConvlabError, near
+from convlab.base.files import unwritten
 from convlab.base.kinds import shown
+from convlab.base.project import project_dir
 
 WHOLE = (int, int | None, Optional[int])  # noqa: UP045  as others' classes write it
 
@@ -87,6 +89,8 @@ def _explained(error: Exception, part: Mapping[str, Any], key: str) -> ConvlabEr
     while cause is not None:
         if isinstance(cause, ConvlabError):
             return cause
+        if (told := unwritten(cause, project_dir())) is not None:
+            return told
         if isinstance(cause, ImportError):
             return _not_found(cause, part, key)
         last, cause = cause, cause.__cause__

@@ -87,9 +87,26 @@ def _run(verb: str, rest: list[str]) -> int:
             raise
         print(f"convlab {verb} needs {remedy}", file=sys.stderr)
         return 1
+    except OSError as error:
+        from convlab.base.files import unwritten
+
+        if (told := unwritten(error, _home())) is None:
+            raise
+        print(f"convlab {verb}: {told}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\nconvlab {verb}: stopped. The same command resumes from here.", file=sys.stderr)
         return 130
+
+
+def _home() -> Path:
+    """The project, or the current folder where there is none."""
+    from convlab.base.project import project_dir
+
+    try:
+        return project_dir()
+    except ConvlabError:
+        return Path.cwd()
 
 
 def docstring(verb: str) -> str:

@@ -31,7 +31,11 @@ def ensure(database: Path) -> None:
 
     fresh = database.with_name(f".{database.name}.new")
     _remove(fresh)
-    SqlAlchemyStore(f"sqlite:///{fresh}", "mlruns").engine.dispose()
+    try:
+        SqlAlchemyStore(f"sqlite:///{fresh}", "mlruns").engine.dispose()
+    except Exception:  # MLflow keeps a connection, which would see the deleted file at the next attempt
+        SqlAlchemyStore._get_or_create_engine(f"sqlite:///{fresh}").dispose()
+        raise
     if database.is_file():
         _remove(database)
     fresh.replace(database)

@@ -1,5 +1,6 @@
 """Measure a run directory's model on the test split."""
 
+import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from torchmetrics.functional.classification import (
 )
 
 from convlab.base.console import warn
-from convlab.base.files import write_json
+from convlab.base.files import atomic_file, write_json, writing_to
 from convlab.data.batches import Batches
 from convlab.data.decoding import ahead
 from convlab.data.image_file import UnreadableImage
@@ -36,8 +37,13 @@ DECODED_AHEAD = 64  # photos
 def evaluate(run_dir: Path) -> dict[str, Any]:
     """Write `metrics.json`, `predictions.npz`, `images/`, `confusion.png`, `mistakes.png`.
 
-    Returns the metrics.
+    Returns the metrics. Raises ConvlabError where they can't be written.
     """
+    with writing_to(run_dir):
+        return _evaluate(run_dir)
+
+
+def _evaluate(run_dir: Path) -> dict[str, Any]:
     run = Run(run_dir)
     model, data = run.model_file, run.data_module()
     measured, logits = {}, {}
@@ -62,9 +68,10 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
         **({"leak": data.leaked._asdict()} if data.leaked else {}),
     }
     probabilities = logits[selected].softmax(1)
-    np.savez_compressed(
-        run_dir / "predictions.npz", labels=labels.numpy(), probabilities=probabilities.numpy()
-    )
+    packed = io.BytesIO()  # written at once: half a zip file complains once more when it is collected
+    np.savez_compressed(packed, labels=labels.numpy(), probabilities=probabilities.numpy())
+    with atomic_file(run_dir / "predictions.npz") as file:
+        file.write(packed.getbuffer())
     _draw(run_dir, data, probabilities, labels)
     _keep_images(run_dir, data, len(labels))
     write_json(run_dir / "metrics.json", metrics)

@@ -16,6 +16,7 @@ from convlab.base import own_code
 from convlab.base.config import config_hash, recorded, save
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
+from convlab.base.files import writing_to
 from convlab.base.parts import instantiate
 from convlab.base.project import project_dir
 from convlab.base.ranks import leads
@@ -61,7 +62,7 @@ def train(
         console.quiet = True
         _train(config, run_dir, parent_id, callbacks, command, replace)
         return
-    with alone.alone(run_dir):
+    with writing_to(run_dir), alone.alone(run_dir):
         if num_processes:
             _start(num_processes, config, run_dir, parent_id, callbacks, command, replace)
         else:
