@@ -144,7 +144,8 @@ def test_openapi_describes_each_route(server):
     for path in ("/predict", "/explain"):
         route = api["paths"][path]["post"]
         assert set(route["requestBody"]["content"]) == {"image/*", "application/octet-stream"}
-        assert route["requestBody"]["content"]["image/*"]["schema"] == {"type": "string", "format": "binary"}
+        body = {"type": "string", "format": "binary", "minLength": 1, "maxLength": 1_000_000}
+        assert route["requestBody"]["content"]["image/*"]["schema"] == body
         assert {"400", "408", "413", "415", "422", "503", "504"} < set(route["responses"])
         refusal = route["responses"]["422"]["content"]["application/json"]["schema"]
         assert refusal == {"$ref": "#/components/schemas/Error"}

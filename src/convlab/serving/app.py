@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +16,18 @@ from convlab.serving.metrics import Metrics
 from convlab.serving.routes import images, operation, pages
 from convlab.serving.served import Served
 from convlab.serving.service import Service
+
+
+class _Application(FastAPI):
+    """FastAPI's, whose description names the classes once the model is loaded."""
+
+    service: Service
+
+    def openapi(self) -> dict[str, Any]:
+        api = super().openapi()
+        if self.service.model is not None:
+            images.name_classes(api, self.service.model.classes)
+        return api
 
 
 def create_app(
@@ -39,7 +52,7 @@ def create_app(
         async with service.running(ready, failed):
             yield
 
-    app = FastAPI(
+    app = _Application(
         title="convlab",
         version=__version__,
         summary="Images to classes by a trained network.",
@@ -47,7 +60,7 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load scripts from another machine
         redoc_url=None,
     )
-    app.state.service = service
+    app.service = app.state.service = service
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)
     app.add_middleware(Front, metrics=metrics)
     app.add_exception_handler(RequestValidationError, _in_words)

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, HTTPException, Query, Request
+from pydantic.json_schema import SkipJsonSchema
 
 from convlab.serving import body
 from convlab.serving.answers import Explanation, Prediction
@@ -14,25 +15,18 @@ from convlab.serving.service import Service
 
 MAX_TOP = 1000
 T = TypeVar("T")
-BINARY = {"schema": {"type": "string", "format": "binary"}}
-IMAGE = {
-    "requestBody": {
-        "required": True,
-        "description": "An image file's bytes",
-        "content": {"image/*": BINARY, body.OCTETS: BINARY},
-    }
-}
 
 
 def add(app: FastAPI, service: Service, limits: Limits) -> None:
     """Add `POST /predict` and `POST /explain`."""
+    image = _described(limits)
 
     @app.post(
         "/predict",
         tags=["images"],
         response_description="Class names and probabilities",
         responses=refusals(400, 408, 413, 415, 422, 503, 504),
-        openapi_extra=IMAGE,
+        openapi_extra=image,
     )
     async def predict(
         request: Request, top: Annotated[int, Query(ge=1, le=MAX_TOP, description="so many classes")] = 5
@@ -45,12 +39,13 @@ def add(app: FastAPI, service: Service, limits: Limits) -> None:
         tags=["images"],
         response_description="Pictures, and the class that they are about",
         responses=refusals(400, 408, 413, 415, 422, 501, 503, 504),
-        openapi_extra=IMAGE,
+        openapi_extra=image,
     )
     async def explain(
         request: Request,
         class_name: Annotated[
-            str | None, Query(alias="class", description="which is explained; the most probable if left out")
+            str | SkipJsonSchema[None],  # left out, which is not the same as null
+            Query(alias="class", description="which is explained; the most probable if left out"),
         ] = None,
     ) -> Explanation:
         """What the network saw in an image: its input, Grad-CAM, and the deconvolutional network's view."""
@@ -69,3 +64,21 @@ def add(app: FastAPI, service: Service, limits: Limits) -> None:
             if error.status_code != 408:
                 await body.discard(request, limits.max_bytes, deadline)
             raise
+
+
+def name_classes(api: dict[str, Any], classes: list[str]) -> None:
+    """Put the network's classes into the description `api`: `/explain` takes no others."""
+    for parameter in api["paths"]["/explain"]["post"]["parameters"]:
+        if parameter["name"] == "class":
+            parameter["schema"]["enum"] = classes
+
+
+def _described(limits: Limits) -> dict[str, Any]:
+    binary = {"type": "string", "format": "binary", "minLength": 1, "maxLength": limits.max_bytes}
+    return {
+        "requestBody": {
+            "required": True,
+            "description": "An image file's bytes",
+            "content": {kind: {"schema": binary} for kind in ("image/*", body.OCTETS)},
+        }
+    }
