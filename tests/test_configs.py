@@ -92,13 +92,20 @@ def covered(module, deps):
     ("stage", "experiment", "modules"),
     [
         pytest.param("train", "lenet5", ["training.train"], marks=pytest.mark.slow),
-        ("train", "lenet5_1998", ["training.train", "models.map_criterion"]),
+        pytest.param(
+            "train", "lenet5_1998", ["training.train", "models.map_criterion"], marks=pytest.mark.slow
+        ),
         ("train", "linear_head", ["training.train"]),
-        ("evaluate", "linear_head", ["training.evaluation"]),
+        pytest.param("evaluate", "linear_head", ["training.evaluation"], marks=pytest.mark.slow),
         pytest.param(
             "visualize", "lenet", ["cli.commands.visualize", "explain.visualize"], marks=pytest.mark.slow
         ),
-        ("visualize", "linear_head", ["cli.commands.visualize", "explain.draw_attribution"]),
+        pytest.param(
+            "visualize",
+            "linear_head",
+            ["cli.commands.visualize", "explain.draw_attribution"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_stage_declares_the_code_that_makes_its_result(stage, experiment, modules):

@@ -16,6 +16,7 @@ from serving import serving
 from convlab.base.errors import ConvlabError
 from convlab.models import saved
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 LOADED = """

@@ -118,7 +118,14 @@ def by_torchscript(path, predictor, files):
     return network(pixels).detach().numpy()
 
 
-@pytest.mark.parametrize("champion", KINDS, indirect=True)
+SLOW = ("fully_connected", "finetuned")
+
+
+@pytest.mark.parametrize(
+    "champion",
+    [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in KINDS],
+    indirect=True,
+)
 def test_every_route_predicts_what_was_evaluated(champion, project, capsys, monkeypatch):
     name, files, expected = champion
     directory = champions.champion().directory

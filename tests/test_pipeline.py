@@ -66,6 +66,7 @@ def test_the_sample_runs_once_and_leaves_nothing_unexpected(clone, first):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_equal_runs_make_equal_files(clone, first):
     """Trained again from nothing, every output has the same hash: the lock file does not change."""
     lock = (clone / "dvc.lock").read_text()
@@ -88,6 +89,7 @@ def test_what_decides_no_result_trains_nothing(clone, first):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_changed_number_trains_what_uses_it_and_renews_its_report(clone, first):
     edits = {"experiment/patches_linear_head.yaml": ("lr: 0.01", "lr: 0.02")}
     with edited(clone, edits):

@@ -32,6 +32,7 @@ def evaluated(trained: Path, project: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_the_notebook_shows_what_it_announces(evaluated: Path) -> None:
     (evaluated / "docs").mkdir()
     shutil.copy(NOTEBOOK, evaluated / "docs")

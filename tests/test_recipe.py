@@ -16,7 +16,7 @@ from convlab.models import saved
 from convlab.runs import model_file
 from convlab.training.train import train
 
-STEPS = 60
+STEPS = 30
 BATCHES = 10  # 1,000 training digits, 100 a batch
 
 
@@ -89,7 +89,7 @@ def config_preprocessing():
     return Preprocessing(size=28, channels=1, pixel_mean=(0,), pixel_std=(255,))
 
 
-def test_sixty_steps_are_those_of_a_plain_loop(project, digits, capsys):
+def test_its_steps_are_those_of_a_plain_loop(project, digits, capsys):
     """Interrupted after 25 of them, in the middle of an epoch and between two checkpoints' steps."""
     run_dir = project / "runs" / "recipe"
     common = ("logger=none", "print_every_n_steps=5", "checkpoint.every_n_steps=15", "seed=3")

@@ -18,6 +18,7 @@ from convlab.cli.commands import train, ui
 from convlab.runs.run import Run
 from convlab.tracking import store
 
+pytestmark = pytest.mark.slow  # a server and a browser for each; tests/tracking has what they show
 KNOWN = (  # of MLflow itself
     "mlflow/users/current",  # it asks who is logged in; a server without accounts has no such address
     "ResizeObserver loop completed with undelivered notifications",  # its charts are laid out twice

@@ -68,6 +68,7 @@ def test_the_search_finds_a_word_and_leads_to_it(built, open_page):
     expect(page.get_by_role("heading", level=1)).to_contain_text("In a container")
 
 
+@pytest.mark.slow
 def test_pages_fit_the_window(built, open_page):
     page = open_page()
     page.route("**/search.js", lambda route: route.fulfill(body=NO_INDEX))  # which each page would read

@@ -220,6 +220,7 @@ def server(tmp_path):
     server.kill()
 
 
+@pytest.mark.slow
 def test_a_tracking_server_receives_the_run(convlab, project, server):
     done = convlab("train", *QUICK, "evaluate=true", MLFLOW_TRACKING_URI=server)
     run_id = json.loads((project / "runs/digits_fully_connected/run.json").read_text())["mlflow"]["run_id"]

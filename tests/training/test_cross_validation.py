@@ -36,6 +36,7 @@ def test_the_corrected_interval_covers_where_the_plain_one_does_not():
     assert 0.94 <= covered <= 0.96
 
 
+@pytest.mark.slow
 def test_folds_and_seeds_of_a_real_experiment(project, capsys):
     assert cv.run([*QUICK, "folds=2", "seeds=1,2", "name=digits_cv"]) == 0
     directory = project / "sweeps" / "digits_cv"

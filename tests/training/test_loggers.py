@@ -80,6 +80,7 @@ def test_csv_has_each_logged_step_and_the_epoch(project):
 
 
 @pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs tensorboard")
+@pytest.mark.slow
 def test_tensorboard_beside_mlflow(project):
     directory = run(project, "logger=[mlflow,tensorboard]")
     assert list((directory / "tensorboard" / "version_0").glob("events.out.tfevents.*"))
@@ -87,6 +88,7 @@ def test_tensorboard_beside_mlflow(project):
 
 
 @pytest.mark.skipif(find_spec("wandb") is None, reason="needs wandb")
+@pytest.mark.slow
 def test_weights_and_biases_offline(project, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     directory = run(project, "logger=wandb")

@@ -3,6 +3,8 @@
 import json
 import sqlite3
 
+import pytest
+
 from convlab.base import config
 from convlab.runs.run import Run
 from convlab.training import multirun
@@ -14,6 +16,7 @@ def statuses(directory):
     return {path.parent.name: json.loads(path.read_text())["status"] for path in directory.glob("*/run.json")}
 
 
+@pytest.mark.slow
 def test_a_sweep_with_a_failing_job_and_its_resumption(convlab, project):
     overrides = [*QUICK, "batch_size=32,-3", "seed=1,2"]
     first = convlab("train", "-m", *overrides, check=False)

@@ -119,6 +119,19 @@ class PhotoSet(_OpenSection):
     dir: Text
 
 
+class Engine(_Section):
+    """conf/engine/: `local` has a name only, `ray` all of it."""
+
+    name: Literal["local", "ray"]
+    address: Text | None = None
+    init: Part = {}
+    workers: AtLeastOne | None = None
+    num_cpus: Annotated[float, Field(ge=0)] = 1
+    num_gpus: Annotated[float, Field(ge=0)] = 0
+    block: AtLeastOne | None = None
+    stall_s: Annotated[float, Field(gt=0)] = 600
+
+
 class FeaturesSettings(_Section):
     """What conf/features.yaml composes."""
 
@@ -128,6 +141,7 @@ class FeaturesSettings(_Section):
     reread: bool
     data: PhotoSet
     backbone: Backbone
+    engine: Engine
 
 
 SCHEMAS: dict[str, type[_Section]] = {

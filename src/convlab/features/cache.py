@@ -4,6 +4,7 @@
       space.json                       what the space stands for, for people
       <sha256>.safetensors             a shard: `keys` uint8 n 32 (sha256 of image files), `vectors` f32 n d
       checked                          which shards were found whole, by their stat data (content_hashes.py)
+      looks, doubtful                  what was seen in the images (looks_kept.py, doubts.py)
       lock                             held by the one process that uses the space
 
 Opening reads no vectors: it hashes the shards (`shards.py`) that are new or have changed since they were last
@@ -19,7 +20,7 @@ One file, though it is long: opening, adding and reading share one index of what
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -32,6 +33,8 @@ from convlab.base.console import console, warn
 from convlab.base.errors import ConvlabError
 from convlab.base.files import clear_partials, write_text
 from convlab.features.content_hashes import ContentHashes
+from convlab.features.doubts import Doubts
+from convlab.features.looks_kept import LooksKept
 from convlab.features.shards import KEY_BYTES, DamagedShard, Shard, Shards
 
 FORMAT = 1
@@ -100,17 +103,31 @@ class BottleneckCache:
     def __len__(self) -> int:
         return len(self._places) + len(self._pending)
 
-    def add(self, content_hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    def known(self, content_hashes: Iterable[str]) -> set[str]:
+        """Those whose vectors are here."""
+        return {content_hash for content_hash in content_hashes if content_hash in self}
+
+    def notes(self, content_hashes: Iterable[str]) -> tuple[dict[str, str], dict[str, bytes]]:
+        """By content hash, of those that are known: what is doubtful in an image, and its look."""
+        hashes = list(content_hashes)
+        return {each: self._doubts[each] for each in hashes if each in self._doubts}, self._looks.of(hashes)
+
+    def add_looks(self, looks: Mapping[str, bytes]) -> None:
+        """Keep looks of images whose vectors are here."""
+        self._looks.add(looks)
+
+    def add(
+        self,
+        content_hashes: Sequence[str],
+        vectors: NDArray[np.float32],
+        looks: Mapping[str, bytes] | None = None,
+        doubts: Mapping[str, str] | None = None,
+    ) -> None:
         """Take float32 n d; on disk within FLUSH_EVERY_S of work. Known images are passed over."""
-        if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != len(content_hashes):
-            raise ValueError(f"expected float32 {len(content_hashes)} d, got {vectors.dtype} {vectors.shape}")
-        self.dim = self.dim or vectors.shape[1]
-        if vectors.shape[1] != self.dim:
-            raise ValueError(f"this space holds {self.dim} numbers an image, got {vectors.shape[1]}")
-        if not np.isfinite(vectors).all():
-            raise ConvlabError(
-                "the backbone gave values that are not finite. Are its weights the right ones?"
-            )
+        check_vectors(content_hashes, vectors, self.dim)
+        self.dim = vectors.shape[1]
+        self._doubts.add(dict(doubts or {}))
+        self._looks.add(looks or {})
         for content_hash, vector in zip(content_hashes, vectors.copy(), strict=True):
             if content_hash not in self:
                 self._pending[bytes.fromhex(content_hash)] = vector
@@ -173,6 +190,7 @@ class BottleneckCache:
         description = self.dir / "space.json"
         if not description.is_file() or description.read_text() != self._identity:
             write_text(description, self._identity)
+        self._doubts, self._looks = Doubts(self.dir / "doubtful"), LooksKept(self.dir / "looks")
         hashes = ContentHashes(self.dir / "checked", self._identity.encode(), self._reread)
         for path in self._files.largest_first():
             try:
@@ -205,3 +223,13 @@ class BottleneckCache:
             self._shards[index] = Shard(path, 0)
             self._places = {key: place for key, place in self._places.items() if place != index}
             raise
+
+
+def check_vectors(content_hashes: Sequence[str], vectors: NDArray[np.float32], dim: int | None) -> None:
+    """Raise ValueError unless these are float32 n d, of the space's d. ConvlabError: not finite."""
+    if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != len(content_hashes):
+        raise ValueError(f"expected float32 {len(content_hashes)} d, got {vectors.dtype} {vectors.shape}")
+    if dim and vectors.shape[1] != dim:
+        raise ValueError(f"this space holds {dim} numbers an image, got {vectors.shape[1]}")
+    if not np.isfinite(vectors).all():
+        raise ConvlabError("the backbone gave values that are not finite. Are its weights the right ones?")

@@ -15,13 +15,21 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol
 
 from convlab.base.errors import ConvlabError
 from convlab.base.files import atomic_file, clear_partials
 from convlab.data.index import Row
-from convlab.features.cache import BottleneckCache
 from convlab.features.content_hashes import ContentHashes
+
+
+class Vectors(Protocol):
+    """Of a cache, what is written here."""
+
+    space: str
+
+    def export(self, content_hashes: Iterable[str], file: BinaryIO) -> None:
+        """The vectors of these images, in this order, as one `.npy`."""
 
 
 def write_feature_set(
@@ -29,7 +37,7 @@ def write_feature_set(
     rows: Sequence[Row],
     unreadable: dict[str, str],
     meta: dict[str, Any],
-    cache: BottleneckCache,
+    cache: Vectors,
     hashes: ContentHashes,
 ) -> bool:
     """Write the four files, vectors from `cache`; returns whether anything had to change.

@@ -1,12 +1,15 @@
 """The stage `features`: a photo folder, described by a backbone, as files below `features/`."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from convlab.base import provenance
 from convlab.base.errors import ConvlabError
 from convlab.base.files import clear_partials
+from convlab.base.object_store import is_address
 from convlab.base.project import project_dir, state_dir
 from convlab.data import photo_warnings
 from convlab.data.index import Row, data_hash, index
@@ -22,6 +25,11 @@ from convlab.features.feature_set import keep_other, write_feature_set
 from convlab.features.outdated import hashes_file
 from convlab.features.runtimes.choice import make_runtime
 from convlab.features.runtimes.work import Work
+
+if TYPE_CHECKING:
+    from convlab.features.shared.cache import SharedCache
+
+CACHE_VARIABLE = "CONVLAB_CACHE"
 
 
 @dataclass(frozen=True)
@@ -80,17 +88,8 @@ def compute(settings: dict[str, Any], tell: Callable[[str], None]) -> PhotoFeatu
         "backbone": backbone.identity(),
         "preprocessing": {**preprocessing.to_dict(), "fingerprint": preprocessing.fingerprint()},
     }
-    with BottleneckCache(state_dir() / "bottlenecks", backbone.name, identity, settings["reread"]) as cache:
-        done = extract(
-            folder.root,
-            folder.photos,
-            preprocessing,
-            lambda num_images, batch_size: make_runtime(
-                chosen["runtime"], Work(backbone, preprocessing, num_images, batch_size)
-            ),
-            cache,
-            settings["batch_size"],
-        )
+    with _cache(backbone.name, identity, settings["reread"]) as cache:
+        done = _extract(folder, preprocessing, backbone, cache, settings)
         rows, unreadable = index(folder, done.failed, data["split"]), folder.unused(done.failed)
         leaked = leak(rows, done.looks)
         meta = _meta(settings, backbone, preprocessing, rows, len(unreadable), folder.divided)
@@ -100,6 +99,50 @@ def compute(settings: dict[str, Any], tell: Callable[[str], None]) -> PhotoFeatu
         clear_partials(remembered.parent)
         hashes.save()
     return PhotoFeatures(settings["dir"], folder, rows, unreadable, done, changed, leaked, meta)
+
+
+def _cache(name: str, identity: dict[str, Any], reread: bool) -> "BottleneckCache | SharedCache":
+    """In the object store or the folder that CONVLAB_CACHE names, else below the project's state."""
+    place = os.environ.get(CACHE_VARIABLE) or str(state_dir() / "bottlenecks")
+    if is_address(place):
+        from convlab.features.shared.cache import SharedCache
+
+        return SharedCache(place, name, identity)
+    return BottleneckCache(Path(place).resolve(), name, identity, reread)
+
+
+def _extract(
+    folder: PhotoFolder,
+    preprocessing: Preprocessing,
+    backbone: Backbone,
+    cache: "BottleneckCache | SharedCache",
+    settings: dict[str, Any],
+) -> Extraction:
+    """By the engine that the settings name."""
+    engine, runtime = settings["engine"], settings["backbone"]["runtime"]
+    if engine["name"] == "ray":
+        from convlab.features.on_ray import extract_on_ray
+
+        return extract_on_ray(
+            folder.root,
+            folder.photos,
+            preprocessing,
+            backbone,
+            runtime,
+            cache,
+            settings["batch_size"],
+            engine,
+        )
+    return extract(
+        folder.root,
+        folder.photos,
+        preprocessing,
+        lambda num_images, batch_size: make_runtime(
+            runtime, Work(backbone, preprocessing, num_images, batch_size)
+        ),
+        cache,
+        settings["batch_size"],
+    )
 
 
 def _warnings(settings: dict[str, Any], backbone: Backbone, folder: PhotoFolder) -> list[str]:

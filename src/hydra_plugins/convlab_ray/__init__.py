@@ -18,6 +18,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from convlab.base import ray_cluster
+
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +50,8 @@ class RayLauncher(Launcher):
     def __init__(
         self, address: str | None, init: DictConfig, num_cpus: float, num_gpus: float, max_retries: int
     ) -> None:
-        self._init: Any = {"address": address, **OmegaConf.to_container(init, resolve=True)}  # type: ignore[dict-item]
+        self._address = address
+        self._init: Any = OmegaConf.to_container(init, resolve=True)
         self._resources: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._resources["max_retries"] = max_retries
 
@@ -58,28 +61,19 @@ class RayLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs; one that was lost for good is told in the log, and the others go on."""
-        import ray
-
         setup_globals()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
-        here = not ray.is_initialized()
-        if here:
-            ray.init(log_to_driver=True, **self._init)
-        try:
+        with ray_cluster.connected(self._address, self._init):
+            import ray
+
             run = ray.remote(**self._resources)(_run)
             shared = ray.put((self._context, self._config, self._task, Singleton.get_state()))
-            place = (
-                str(Path.cwd()),
-                {name: os.environ[name] for name in os.environ if name.startswith("CONVLAB_")},
-            )
+            place = str(Path.cwd()), ray_cluster.environment()
             jobs = []
             for number, overrides in enumerate(job_overrides, initial_job_idx):
                 log.info(f"\t#{number} : {' '.join(filter_overrides(overrides))}")
                 jobs.append(run.remote(number, list(overrides), shared, *place))
             return [_result(number, job) for number, job in enumerate(jobs, initial_job_idx)]
-        finally:
-            if here:
-                ray.shutdown()
 
 
 def _result(number: int, job: Any) -> JobReturn:

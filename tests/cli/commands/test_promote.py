@@ -218,6 +218,7 @@ def test_a_stop_before_the_record_is_mended_by_the_same_command(project, trained
     assert version("digits").description == (champion.directory / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_after_a_change_of_the_data_the_champion_is_measured_anew(project, capsys):
     """The photos of the second head are 80 more: the first one predicts those that are tests now."""
     whole = sorted((project / "data" / "patches").rglob("*.jpg"))

@@ -53,6 +53,7 @@ def test_a_search_ends_goes_on_and_tells_how_to_train_its_best(project, capsys):
     assert (project / "runs" / "found_best" / "model" / "raw.safetensors").read_bytes() == saved
 
 
+@pytest.mark.slow
 def test_pruned_trials_are_children_that_did_not_fail(project):
     pruner = ["search.pruner._target_=optuna.pruners.ThresholdPruner", "+search.pruner.lower=0.999"]
     words = [*QUICK, "trainer.max_epochs=3", "search.num_trials=2", *pruner]
@@ -80,7 +81,8 @@ def test_pruned_trials_are_children_that_did_not_fail(project):
     )
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_an_interrupted_trial_goes_on_from_its_checkpoint(project, ending, capsys):
     words = [*QUICK, "logger=none", "trainer.max_epochs=15", "search.num_trials=1", "search.grace_s=2"]
     checkpoint = project / "sweeps" / "found" / "0" / "checkpoints" / "last.ckpt"

@@ -1,0 +1,1 @@
+"""The bottleneck cache in an object store: cache -> index -> manifest, table."""

@@ -1,0 +1,118 @@
+"""Where the vectors of given images lie: the tables of a manifest, read by what is looked for.
+
+A table is read once a process, and checked against its name. Those of one prefix are a few megabytes however
+many vectors a space has, so no process holds all keys.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlab.base.errors import ConvlabError
+from convlab.base.object_store import ObjectStore
+from convlab.features.shared.manifest import Manifest, advance
+from convlab.features.shared.table import Table, prefixes
+
+ROWS_KEPT = 1 << 21  # of tables read, in memory: 150 MB
+PART_ROWS = 1 << 17  # of a prefix, before prefixes get longer
+LONGEST_TAIL = 64  # tables; then they are folded into the partitions
+MOST_FILES = 8  # of a prefix; then they are joined
+
+
+class Index:
+    """The tables in `store`, which keeps them below `index/`."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._kept: OrderedDict[str, Table] = OrderedDict()
+
+    def find(self, manifest: Manifest, wanted: NDArray[np.bytes_]) -> Table:
+        """The rows of those keys that are known. wanted: sorted, each once."""
+        return Table.joined(found for _, found in self.find_by_prefix(manifest, wanted))
+
+    def find_by_prefix(
+        self, manifest: Manifest, wanted: NDArray[np.bytes_]
+    ) -> Iterator[tuple[NDArray[np.bytes_], Table]]:
+        """For each prefix that occurs: its keys of `wanted`, and the rows of those that are known."""
+        bounds = np.searchsorted(prefixes(wanted, manifest.bits), np.arange(2**manifest.bits + 1))
+        for part, names in enumerate(manifest.partitions):
+            keys = wanted[bounds[part] : bounds[part + 1]]
+            if not len(keys):
+                continue
+            found, left = [], keys
+            for name in (*names, *manifest.tail):
+                table = self.table(name).without(manifest.lost)
+                here, rows = table.find(left)
+                if len(here):
+                    found.append(table.take(rows))
+                    left = np.delete(left, here)
+                if not len(left):
+                    break
+            yield keys, Table.joined(found)
+
+    def write(self, table: Table) -> str:
+        """Keep a table; returns its name."""
+        data = table.bytes()
+        name = hashlib.sha256(data).hexdigest()
+        self._store.put(f"index/{name}.parquet", data)
+        return name
+
+    def table(self, name: str) -> Table:
+        """Raises MissingObject, and ConvlabError where its bytes are not those that its name stands for."""
+        if name in self._kept:
+            self._kept.move_to_end(name)
+            return self._kept[name]
+        data = self._store.get(f"index/{name}.parquet")
+        if hashlib.sha256(data).hexdigest() != name:
+            raise DamagedTable(
+                f"{self._store.address}/index/{name}.parquet is damaged. Delete "
+                f"{self._store.address}/manifest.json: the next use makes the index anew from the shards."
+            )
+        table = self._kept[name] = Table.read(data)
+        while sum(map(len, self._kept.values())) > ROWS_KEPT and len(self._kept) > 1:
+            self._kept.popitem(last=False)
+        return table
+
+    def fold(self, manifest: Manifest) -> Manifest | None:
+        """Move the tail of `manifest` into the partitions; None if another process was first.
+
+        Every other change to the manifest meanwhile is kept.
+        """
+        tail = Table.joined(self.table(name).without(manifest.lost) for name in manifest.tail)
+        rows = manifest.rows + len(tail)
+        bits = manifest.bits
+        while rows > PART_ROWS << bits:
+            bits += 1
+        partitions = []
+        for part in range(2**bits):
+            added = tail.part(part, bits)
+            names = manifest.partitions[part >> (bits - manifest.bits)]
+            partitions.append(self._folded(names, added, part, bits, bits > manifest.bits, manifest.lost))
+        folded = manifest.tail
+
+        def change(present: Manifest) -> Manifest | None:
+            if present.partitions != manifest.partitions or present.tail[: len(folded)] != folded:
+                return None
+            return replace(
+                present, bits=bits, partitions=tuple(partitions), tail=present.tail[len(folded) :], rows=rows
+            )
+
+        return advance(self._store, change)
+
+    def _folded(
+        self, names: Sequence[str], added: Table, part: int, bits: int, split: bool, lost: Sequence[str]
+    ) -> tuple[str, ...]:
+        """The tables of one prefix, with `added`; split: `names` hold other prefixes, too."""
+        if not split and len(names) < MOST_FILES:
+            return (*names, self.write(added)) if len(added) else tuple(names)
+        old = [self.table(name).without(lost).part(part, bits) for name in names]
+        joined = Table.joined([*old, added])
+        return (self.write(joined),) if len(joined) else ()
+
+
+class DamagedTable(ConvlabError):
+    """A table's bytes are not those that its name stands for."""
