@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from http_server import Server, Site
 from published import Project
 from urllib3.util import Retry
@@ -76,19 +77,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with the evaluated runs of `sample_runs`: to be copied from, not changed."""
+def trained(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A project with the evaluated runs of `sample_runs`: to be copied from, not changed. Made once."""
     from sample_runs import train_all
 
-    directory = tmp_path_factory.mktemp("trained")
-    shutil.copytree(ROOT / "conf", directory / "conf")
-    (directory / "data").symlink_to(ROOT / "assets" / "sample")
-    with pytest.MonkeyPatch.context() as patch:
+    directory = shared_folder(tmp_path_factory, worker_id) / "trained"
+    with FileLock(f"{directory}.lock"), pytest.MonkeyPatch.context() as patch:
+        if (directory / "complete").exists():
+            return directory
+        shutil.copytree(ROOT / "conf", directory / "conf")
+        (directory / "data").symlink_to(ROOT / "assets" / "sample")
         patch.setenv("CONVLAB_PROJECT", str(directory))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # Lightning's logger sets it
         patch.chdir(directory)
         train_all()
+        (directory / "complete").touch()
     return directory
+
+
+def shared_folder(factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A temporary one that all test processes of this run have."""
+    base = factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
 
 
 @pytest.fixture

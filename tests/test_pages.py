@@ -63,6 +63,12 @@ ELSEWHERE = {
     ("docs/how-to/several-devices.md", "convlab train"): "takes two cores: training/test_distributed.py",
     ("docs/how-to/several-devices.md", "torchrun"): "needs several machines: test_distributed.py on one",
     ("docs/how-to/several-devices.md", "#SBATCH"): "needs a cluster: test_distributed.py on one machine",
+    (
+        "docs/how-to/cluster.md",
+        "ray start",
+    ): "needs Ray: features/test_on_ray.py starts a cluster and does so",
+    ("docs/how-to/cluster.md", "export CONVLAB_CACHE"): "needs a store: features/test_on_ray.py has one",
+    ("docs/how-to/several-devices.md", "from ray.train"): "needs Ray: training/test_distributed.py",
     ("docs/how-to/docker.md", "docker build"): "needs an engine: test_docker.py checks what can be without",
     ("docs/how-to/docker.md", "mkdir -p"): "needs an engine",
     ("docs/how-to/docker.md", "docker run"): "needs an engine",

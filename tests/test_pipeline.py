@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from warm import commands
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -30,10 +31,18 @@ def clone(tmp_path_factory):
     return directory
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm(clone):
+    """Its code, imported once for all stages."""
+    with commands(clone / "src") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}:{BIN}:{os.environ['PATH']}")
+        yield
+
+
 def run(*command, cwd, fails=False):
     env = {name: value for name, value in os.environ.items() if not name.startswith(("CONVLAB_", "MLFLOW_"))}
     # the clone's code, and any way out to a network leads to a closed door
-    env |= {"PYTHONPATH": str(cwd / "src"), "PATH": f"{BIN}:{env['PATH']}"}
+    env |= {"PYTHONPATH": str(cwd / "src")}
     env |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     env |= {"GIT_CONFIG_GLOBAL": os.devnull, "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from convlab.cli.commands import features
 
@@ -23,6 +24,7 @@ def vectors(project: Path, *overrides: str) -> np.ndarray:
     return np.load(project / "features" / "patches" / "resnet18_random" / "vectors.npy")
 
 
+@pytest.mark.slow
 def test_runtimes_give_the_same_vectors_whatever_the_batches(project, capsys):
     plain = vectors(project, "backbone.runtime=torch")
     assert "runtime: torch (backbone.runtime=torch)" in capsys.readouterr().out

@@ -43,7 +43,7 @@ def migrated(path, revision):
     engine.dispose()
 
 
-@pytest.mark.parametrize("revision", [None, EARLY])
+@pytest.mark.parametrize("revision", [None, pytest.param(EARLY, marks=pytest.mark.slow)])
 def test_a_half_made_database_is_made_anew(unprepared, capsys, revision):
     migrated(unprepared / "mlflow.db", revision)
     assert half_made(unprepared / "mlflow.db")

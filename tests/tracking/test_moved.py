@@ -16,6 +16,7 @@ def files(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.slow
 def test_a_copy_leaves_the_original_alone(project, monkeypatch, capsys):
     assert train.run(WORDS) == 0
     assert promote.run(["digits_fully_connected"]) == 0

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from convlab.base import config, ranks
 from convlab.base.errors import ConvlabError
+from convlab.cli.main import main
 from convlab.training import distributed
 from convlab.training.train import train
 
@@ -162,3 +164,35 @@ def test_torchrun_starts_it(convlab, project):
     assert_equal_weights(project / "runs" / "one", project / "runs" / "two", 1e-5)
     one, two = (json.loads((project / f"runs/{name}/metrics.json").read_text()) for name in ("one", "two"))
     assert two["test"]["acc"] == one["test"]["acc"]
+
+
+def as_one_of_several(settings: dict[str, object]) -> None:
+    """What each worker of Ray Train runs."""
+    os.environ |= settings["environment"]
+    os.chdir(settings["folder"])
+    assert main(settings["words"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs ray: make test-scale")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_ray_train_starts_it(convlab, project):
+    import ray
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    common = ["train", *QUICK, "logger=none"]
+    convlab(*common, "name=one")
+    environment = {"CONVLAB_PROJECT": str(project), "CUDA_VISIBLE_DEVICES": ""}
+    words = [*common, "name=two", "trainer.devices=2"]
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="error")
+    try:
+        TorchTrainer(
+            as_one_of_several,
+            train_loop_config={"environment": environment, "folder": str(project), "words": words},
+            scaling_config=ScalingConfig(num_workers=2),
+            run_config=RunConfig(storage_path=str(project / "ray")),
+        ).fit()
+    finally:
+        ray.shutdown()
+    assert_equal_weights(project / "runs" / "one", project / "runs" / "two", 1e-5)

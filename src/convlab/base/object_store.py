@@ -40,8 +40,8 @@ class MissingObject(ConvlabError):
 
 
 def is_address(text: str) -> bool:
-    """Whether this names a place in a store, not a folder."""
-    return text.partition("://")[0] in SCHEMES and "://" in text
+    """Whether this is meant to be a place in a store, not a folder."""
+    return "://" in text
 
 
 class ObjectStore:
@@ -49,7 +49,7 @@ class ObjectStore:
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
-        if not is_address(address):
+        if address.partition("://")[0] not in SCHEMES:
             known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
             raise ConvlabError(f"{address} is no address of an object store. They begin with {known}.")
         if find_spec("obstore") is None:
@@ -103,12 +103,18 @@ class ObjectStore:
         mode = {key: value for key, value in tag._asdict().items() if value}
         return self._conditional(path, data, mode)
 
-    def list(self, prefix: str = "") -> Iterator[Entry]:
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
         """Everything below `prefix`, in the order of the names; a page at a time is in memory."""
         with self._telling(prefix):
             for page in self._store.list(prefix or None):
                 for each in page:
                     yield Entry(each["path"], each["size"], each["last_modified"], each.get("e_tag"))
+
+    def folders(self) -> list[str]:
+        """The names of what lies directly below the address and holds objects."""
+        with self._telling():
+            found = self._store.list_with_delimiter()["common_prefixes"]
+            return sorted(str(each).rstrip("/") for each in found)
 
     def delete(self, paths: Sequence[str]) -> None:
         """Remove objects; one that is gone already is no error."""

@@ -49,6 +49,12 @@ def state_dir() -> Path:
     return home_dir() / ".convlab"
 
 
+def cache_place() -> str:
+    """Where the bottleneck cache is: what CONVLAB_CACHE says, a folder or an object store's address."""
+    chosen = os.environ.get("CONVLAB_CACHE") or str(state_dir() / "bottlenecks")
+    return chosen if "://" in chosen else str(Path(chosen).resolve())
+
+
 def conf_dirs() -> list[Path]:
     """Where configuration files are looked for, in this order. In convlab's repository the two are one."""
     own, package = project_dir() / "conf", shipped("conf")

@@ -1,5 +1,6 @@
 """Ray, the cluster that others may have started: connect to it, or start one here."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ def connected(address: str | None, init: Mapping[str, Any]) -> Iterator[None]:
     if find_spec("ray") is None:
         raise ConvlabError("Ray is not installed: pip install 'convlab[ray]'")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process; the cluster's have their own
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     import ray
 
     if ray.is_initialized():
@@ -56,10 +59,15 @@ def environment() -> dict[str, str]:
 
 
 def told(error: BaseException) -> BaseException:
-    """The ConvlabError that an actor or task raised, out of Ray's wrapping; else `error`."""
+    """The ConvlabError that an actor raised, out of Ray's wrapping, or one about Ray; else `error`."""
+    from ray.exceptions import RayError
+
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ConvlabError):
             return seen
         seen = getattr(seen, "cause", None) or seen.__cause__
+    if isinstance(error, RayError):
+        last = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+        return ConvlabError(f"the Ray cluster gave up: {last}. The same command resumes.")
     return error

@@ -17,7 +17,7 @@ from convlab.base.errors import ConvlabError, near
 
 GROUPS = {
     "Project": ("new", "learn"),
-    "Data": ("fetch", "mirror", "features"),
+    "Data": ("fetch", "mirror", "features", "cache"),
     "Training": ("train", "sweep", "cv"),
     "The pipeline": ("pipeline", "compose"),
     "Results": ("evaluate", "compare", "visualize", "ui", "sync"),

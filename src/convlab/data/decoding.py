@@ -24,6 +24,7 @@ from convlab.data.image_file import DEPTHS, UnreadableImage
 from convlab.data.looks import look
 from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
+from convlab.data.store_folder import StoreFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +79,7 @@ class Decoding:
 
     def __init__(
         self,
-        root: Path,
+        root: Path | StoreFolder,
         photos: Sequence[Photo],
         preprocessing: Preprocessing,
         batch_size: int,
@@ -121,7 +122,7 @@ class Decoding:
 class _Decode:
     """Item i: photo i is decoded to place i of `memory`, around and around."""
 
-    root: Path
+    root: Path | StoreFolder
     photos: Sequence[Photo]
     preprocessing: Preprocessing
     memory: NDArray[np.uint8]
@@ -158,7 +159,7 @@ def _by_processes(decode: _Decode, num_workers: int) -> Iterator[_Outcome]:
     return chain.from_iterable(iter(pieces))
 
 
-def read_pixels(root: Path, photo: Photo, preprocessing: Preprocessing) -> Decoded:
+def read_pixels(root: Path | StoreFolder, photo: Photo, preprocessing: Preprocessing) -> Decoded:
     """From the very bytes that the photo's hash stands for; raises UnreadableImage."""
     try:
         data = (root / photo.path).read_bytes()

@@ -8,7 +8,6 @@ folders of one level are all named so, `train` among them, and share the rest of
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from convlab.base.errors import ConvlabError
@@ -33,7 +32,7 @@ class Place(NamedTuple):
     split: str | None
 
 
-def places(root: Path, paths: Iterable[str]) -> Callable[[str], Place]:
+def places(root: object, paths: Iterable[str]) -> Callable[[str], Place]:
     """Reads a path below `root`, with `/`, as the folders of `paths` tell. `paths`: photos only.
 
     Raises ConvlabError where folders named as splits stand beside others, or hold photos of no class.
@@ -85,7 +84,7 @@ def _below_split(parts: list[str], divided: dict[str, str]) -> Place:
     return Place(folders[0] if folders else None, split)
 
 
-def _require_whole(root: Path, top: Counter[str], divided: dict[str, str], paths: list[str]) -> None:
+def _require_whole(root: object, top: Counter[str], divided: dict[str, str], paths: list[str]) -> None:
     named = ", ".join(sorted(divided))
     if others := sorted(set(top) - set(divided)):
         raise ConvlabError(

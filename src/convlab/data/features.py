@@ -14,10 +14,11 @@ from PIL import Image
 from convlab.base.errors import ConvlabError
 from convlab.data.batches import EVALUATION_BATCH, Batches
 from convlab.data.folds import hold_out
-from convlab.data.image_file import open_image
+from convlab.data.image_file import UnreadableImage, open_image
 from convlab.data.labelled import LabelledData
 from convlab.data.looks import Leak
 from convlab.data.preprocessing import Preprocessing
+from convlab.data.store_folder import StoreFolder, photo_root
 from convlab.data.thumbnails import thumbnail
 
 
@@ -45,7 +46,7 @@ class CachedFeatures(LabelledData):
         fold: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
-        self.dir, self.photos_dir = Path(dir), Path(photos_dir)
+        self.dir, self.photos_dir = Path(dir), photo_root(photos_dir)
         self.batch_size, self.seed = batch_size, seed
         if not (self.dir / "meta.json").is_file():
             raise ConvlabError(
@@ -80,14 +81,26 @@ class CachedFeatures(LabelledData):
 
     def image(self, split: str, index: int) -> Image.Image:
         """The photograph behind a vector."""
-        return open_image(self.source(split, index))
+        return open_image(self._photo(split, index))
 
     def thumbnail(self, split: str, index: int) -> Image.Image:
-        return thumbnail(self.source(split, index))
+        return thumbnail(self._photo(split, index))
 
     def source(self, split: str, index: int) -> str:
-        """The photograph's path."""
-        return str(self.photos_dir / self._paths[self._rows[split][index]])
+        """The photograph's path, or its address in a store."""
+        return f"{self.photos_dir}/{self._path(split, index)}"
+
+    def _path(self, split: str, index: int) -> str:
+        return str(self._paths[self._rows[split][index]])
+
+    def _photo(self, split: str, index: int) -> str | bytes:
+        """What `open_image` takes."""
+        if isinstance(self.photos_dir, StoreFolder):
+            try:
+                return (self.photos_dir / self._path(split, index)).read_bytes()
+            except OSError as error:
+                raise UnreadableImage(str(error)) from None
+        return self.source(split, index)
 
     def lineage(self) -> dict[str, Any]:
         """What the stage `features` noted; `backbone_hash` is that of the backbone's weights."""

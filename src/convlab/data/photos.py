@@ -16,6 +16,7 @@ from convlab.base.errors import ConvlabError
 from convlab.base.files import file_hash
 from convlab.data import photo_files
 from convlab.data.divided import Place, places
+from convlab.data.store_folder import StoreFolder
 
 SHOWN_EVERY = 100  # photos; progress by the single photo would take as long as finding it
 FIRST_KEPT = ("test", "val", "train", None)  # of a photo in several splits: the test split stays whole
@@ -47,7 +48,7 @@ class PhotoFolder:
     classes: every class folder, with or without photos.
     """
 
-    root: Path
+    root: Path | StoreFolder
     photos: tuple[Photo, ...]
     repeats: tuple[Photo, ...]
     unreadable: dict[str, str]
@@ -69,7 +70,9 @@ class PhotoFolder:
         }
 
 
-def scan(root: Path, content_hash: Callable[[str], str] = file_hash, fewest_classes: int = 2) -> PhotoFolder:
+def scan(
+    root: Path | StoreFolder, content_hash: Callable[[str], str] = file_hash, fewest_classes: int = 2
+) -> PhotoFolder:
     """Find and hash the photos of every class folder below `root`, sub-folders included.
 
     Raises ConvlabError, saying what was found, if there is no such folder, if it has fewer classes with
@@ -142,8 +145,12 @@ def _by_folder(path: str) -> str:
     return path.replace("/", "\0")
 
 
-def _files(root: Path) -> list[str]:
+def _files(root: Path | StoreFolder) -> list[str]:
     """What `walk` finds below the folder."""
+    if isinstance(root, StoreFolder):
+        if files := [entry.path for entry in root.entries()]:
+            return files
+        raise ConvlabError(f"there is nothing in {root}. Expected {root}/<class>/<photo>.jpg.")
     if root.is_file():
         raise ConvlabError(f"{root} is a file. data.dir=<folder> names a folder, {_EXPECTED}.")
     if not root.is_dir():
@@ -154,7 +161,7 @@ def _files(root: Path) -> list[str]:
     return list(photo_files.walk(root))
 
 
-def _require_classes(root: Path, located: dict[str, Place], files: list[str], fewest: int) -> None:
+def _require_classes(root: object, located: dict[str, Place], files: list[str], fewest: int) -> None:
     photos = [path for path in files if photo_files.is_photo(path)]
     classes = sorted({name for path in photos if path in located and (name := located[path].class_name)})
     if len(classes) >= fewest:

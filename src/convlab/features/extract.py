@@ -18,6 +18,7 @@ from convlab.data.image_file import UnreadableImage
 from convlab.data.looks import look
 from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
+from convlab.data.store_folder import StoreFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +68,7 @@ class Extraction:
 
 
 def extract(
-    root: Path,
+    root: Path | StoreFolder,
     photos: Iterable[Photo],
     preprocessing: Preprocessing,
     load: "Callable[[int, int], Callable[[Tensor], Callable[[], Tensor]]]",
@@ -117,7 +118,7 @@ def extract(
 
 
 def what_is_known(
-    root: Path, photos: Iterable[Photo], preprocessing: Preprocessing, cache: Cache
+    root: Path | StoreFolder, photos: Iterable[Photo], preprocessing: Preprocessing, cache: Cache
 ) -> tuple[list[Photo], Extraction]:
     """The photos that `cache` lacks, one of each content, and what it tells of the others."""
     by_content = {photo.content_hash: photo for photo in photos}
@@ -130,7 +131,11 @@ def what_is_known(
 
 
 def _look_again(
-    root: Path, photos: Sequence[Photo], preprocessing: Preprocessing, report: Extraction, cache: Cache
+    root: Path | StoreFolder,
+    photos: Sequence[Photo],
+    preprocessing: Preprocessing,
+    report: Extraction,
+    cache: Cache,
 ) -> None:
     """Of photos whose vectors are there and whose looks are lost."""
     if not photos:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Protocol
 
 from convlab.base.errors import ConvlabError
 from convlab.base.files import atomic_file, clear_partials
+from convlab.base.object_store import is_address
 from convlab.data.index import Row
 from convlab.features.content_hashes import ContentHashes
 
@@ -78,7 +79,7 @@ def keep_other(project: Path, directory: str, photos: str) -> None:
         before = json.loads((project / directory / "meta.json").read_text()).get("dir")
     except (OSError, ValueError):  # absent, or damaged
         return
-    if before in (None, photos) or not (project / before).is_dir():
+    if before in (None, photos) or not (is_address(before) or (project / before).is_dir()):
         return
     raise ConvlabError(
         f"{directory} holds the vectors of {before}, these would be those of {photos}. Give them a name of "

@@ -2,12 +2,12 @@
 
 Each actor has the backbone and takes a block of photos at a time; a block whose node died is begun again
 elsewhere.
-Into a cache in an object store the actors write by themselves, and this process only lets others read it: its
-memory and its network don't grow with the vectors. For a cache in a folder the vectors come back here.
-Photos are read by their paths, so the nodes must share the photo folder.
+Into a cache in an object store the actors write by themselves, and one further actor lets others read what
+came within GATHER_S: neither this process nor the store's manifest sees more of them the more there are. For
+a cache in a folder the vectors come back here. Photos are read by their paths, so the nodes must share them.
 """
 
-import json
+import asyncio
 import os
 import queue
 import threading
@@ -26,6 +26,7 @@ from convlab.base.console import console, progress
 from convlab.base.errors import ConvlabError
 from convlab.data.photos import Photo
 from convlab.data.preprocessing import Preprocessing
+from convlab.data.store_folder import StoreFolder
 from convlab.features.backbone import Backbone
 from convlab.features.cache import BottleneckCache
 from convlab.features.extract import CPU_BATCH, Extraction, extract, what_is_known
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
+MOST_DEATHS = 20  # of nodes while an actor starts there, one after another; then it is no accident
+GATHER_S = 0.2
 CPU_BLOCK, GPU_BLOCK = 256, 4096  # photos an actor takes at a time: what a node that dies has in flight
 
 
@@ -48,7 +51,7 @@ class Job:
     environment: variables that the actors need.
     """
 
-    root: Path
+    root: Path | StoreFolder
     preprocessing: Preprocessing
     backbone: Backbone
     runtime: str
@@ -59,7 +62,7 @@ class Job:
 
 
 def extract_on_ray(
-    root: Path,
+    root: Path | StoreFolder,
     photos: Sequence[Photo],
     preprocessing: Preprocessing,
     backbone: Backbone,
@@ -108,6 +111,7 @@ def _blocks(missing: Sequence[Photo], job: Job, engine: Mapping[str, Any]) -> "I
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
+    context.max_consecutive_actor_init_deaths = MOST_DEATHS
     tables = [
         pa.table(
             {
@@ -117,9 +121,13 @@ def _blocks(missing: Sequence[Photo], job: Job, engine: Mapping[str, Any]) -> "I
         )
         for part in (missing[start : start + job.block] for start in range(0, len(missing), job.block))
     ]
+    committer = None
+    if job.shared:
+        lasting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+        committer = lasting(_Committer).remote(job.shared, job.environment)
     data = ray.data.from_arrow(tables).map_batches(
         _Worker,
-        fn_constructor_args=(job,),
+        fn_constructor_args=(job, committer),
         batch_size=None,  # a block is a batch
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=engine["workers"]),
@@ -132,10 +140,10 @@ def _blocks(missing: Sequence[Photo], job: Job, engine: Mapping[str, Any]) -> "I
 class _Worker:
     """An actor: photos of a block -> what became of each, with its vector where that is not in the store."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, committer: Any) -> None:
         os.environ |= job.environment
         console.quiet = True
-        self._job = job
+        self._job, self._committer = job, committer
         self._shared = SharedCache(*job.shared, commits=False) if job.shared else None
 
     @cached_property
@@ -156,7 +164,10 @@ class _Worker:
         report = extract(
             job.root, photos, job.preprocessing, lambda *_: self._runtime, cache, job.batch_size, forks=False
         )
-        written = self._shared.written() if self._shared else []
+        if self._shared and (written := self._shared.written()):
+            import ray
+
+            ray.get(self._committer.commit.remote(written))  # begun again after this, the block is known
         contents = [photo.content_hash for photo in photos]
         kept = cache.vectors if isinstance(cache, _Kept) else {}
         return pa.table(
@@ -167,9 +178,31 @@ class _Worker:
                 "doubt": pa.array([report.doubtful.get(content) for content in contents], pa.string()),
                 "look": pa.array([report.looks.get(content) for content in contents], pa.binary()),
                 "vector": pa.array([kept.get(content) for content in contents], pa.binary()),
-                "written": pa.array([json.dumps(written)] + [None] * (len(contents) - 1), pa.string()),
             }
         )
+
+
+class _Committer:
+    """An actor: lets others read what the workers wrote, many shards at a time."""
+
+    def __init__(self, shared: tuple[str, str, dict[str, Any]], environment: dict[str, str]) -> None:
+        os.environ |= environment
+        console.quiet = True
+        self._cache = SharedCache(*shared, commits=False)
+        self._gathered: list[Written] = []
+        self._next: asyncio.Task[None] | None = None
+
+    async def commit(self, written: list[Written]) -> None:
+        """Return once others can read these shards."""
+        self._gathered += written
+        if self._next is None:
+            self._next = asyncio.create_task(self._commit())
+        await self._next
+
+    async def _commit(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        gathered, self._gathered, self._next = self._gathered, [], None
+        await asyncio.to_thread(self._cache.commit, gathered)
 
 
 class _Kept:
@@ -213,9 +246,7 @@ def _take(results: "pa.Table", cache: BottleneckCache | SharedCache, report: Ext
     reused = len(contents) - sum(columns["computed"])
     report.reused += reused
     report.computed += len(contents) - reused - len(failed)
-    if isinstance(cache, SharedCache):
-        cache.commit([Written(*each) for each in json.loads(columns["written"][0])])
-    elif vectors := said("vector"):
+    if vectors := said("vector"):
         rows = np.stack([np.frombuffer(vector, np.float32) for vector in vectors.values()])
         cache.add(list(vectors), rows, looks, doubts)
 

@@ -1,6 +1,5 @@
 """The stage `features`: a photo folder, described by a backbone, as files below `features/`."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,14 @@ from convlab.base import provenance
 from convlab.base.errors import ConvlabError
 from convlab.base.files import clear_partials
 from convlab.base.object_store import is_address
-from convlab.base.project import project_dir, state_dir
+from convlab.base.project import cache_place, project_dir
 from convlab.data import photo_warnings
 from convlab.data.index import Row, data_hash, index
 from convlab.data.looks import Leak, leak
 from convlab.data.photos import PhotoFolder, scan
 from convlab.data.preprocessing import Preprocessing
 from convlab.data.splits import SPLITS, assign
+from convlab.data.store_folder import StoreFolder, StoreHashes, photo_root
 from convlab.features.backbone import Backbone
 from convlab.features.cache import BottleneckCache
 from convlab.features.content_hashes import ContentHashes
@@ -28,8 +28,6 @@ from convlab.features.runtimes.work import Work
 
 if TYPE_CHECKING:
     from convlab.features.shared.cache import SharedCache
-
-CACHE_VARIABLE = "CONVLAB_CACHE"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,11 @@ def compute(settings: dict[str, Any], tell: Callable[[str], None]) -> PhotoFeatu
     if not settings["replace"]:
         keep_other(project_dir(), settings["dir"], data["dir"])
     hashes = ContentHashes(remembered, reread=settings["reread"])
-    folder = scan(project_dir() / data["dir"], hashes.of)
+    root = photo_root(data["dir"], project_dir())
+    stored = None
+    if isinstance(root, StoreFolder):
+        stored = StoreHashes(remembered.with_name("store_hashes"), root, settings["reread"])
+    folder = scan(root, stored.of if stored else hashes.of)
     for message in _warnings(settings, backbone, folder):
         tell(message)
     identity = {
@@ -98,17 +100,19 @@ def compute(settings: dict[str, Any], tell: Callable[[str], None]) -> PhotoFeatu
         changed = write_feature_set(directory, rows, unreadable, meta, cache, hashes)
         clear_partials(remembered.parent)
         hashes.save()
+        if stored:
+            stored.save()
     return PhotoFeatures(settings["dir"], folder, rows, unreadable, done, changed, leaked, meta)
 
 
 def _cache(name: str, identity: dict[str, Any], reread: bool) -> "BottleneckCache | SharedCache":
-    """In the object store or the folder that CONVLAB_CACHE names, else below the project's state."""
-    place = os.environ.get(CACHE_VARIABLE) or str(state_dir() / "bottlenecks")
+    """In a folder or an object store."""
+    place = cache_place()
     if is_address(place):
         from convlab.features.shared.cache import SharedCache
 
         return SharedCache(place, name, identity)
-    return BottleneckCache(Path(place).resolve(), name, identity, reread)
+    return BottleneckCache(Path(place), name, identity, reread)
 
 
 def _extract(

@@ -111,7 +111,7 @@ def joined(trainer: dict[str, Any]) -> Iterator[tuple[int, int]]:
     if number_started() == 1:
         yield 0, 1
         return
-    placed = _placed(trainer)
+    placed, begun = _placed(trainer), shares()  # Ray Train has begun the group, and ends it
     placed.strategy.setup_environment()  # the group stays, and the trainer of the training finds it
     try:
         yield placed.global_rank, placed.world_size
@@ -120,7 +120,8 @@ def joined(trainer: dict[str, Any]) -> Iterator[tuple[int, int]]:
             raise AnotherEnded from None
         raise
     finally:
-        torch.distributed.destroy_process_group()
+        if not begun:
+            torch.distributed.destroy_process_group()
 
 
 def shares() -> bool:

@@ -19,6 +19,7 @@ from convlab.base.object_store import ObjectStore
 from convlab.features.shared import cache as module
 from convlab.features.shared import index, manifest
 from convlab.features.shared.cache import SharedCache
+from convlab.features.shared.collection import collect
 
 WRITER = Path(__file__).parents[2] / "support" / "shared_space.py"
 ROWS = 10  # in a full shard
@@ -65,7 +66,7 @@ def assert_holds(bucket: str, numbers) -> None:
 
 
 def objects(bucket: str, folder: str) -> list[str]:
-    return [entry.path for entry in space(bucket).store.list(folder)]
+    return [entry.path for entry in space(bucket).store.entries(folder)]
 
 
 def test_vectors_come_back_in_the_order_asked_for(bucket):
@@ -197,11 +198,11 @@ def test_what_dead_writers_left_is_collected_and_nothing_else(bucket):
     dead = space(bucket, commits=False)
     dead.add([content(100)], vectors([100]))
     dead.written()
-    assert space(bucket).collect() == []  # younger than a day
-    gone = space(bucket).collect(timedelta(0))
+    assert collect(space(bucket).store) == []  # younger than a day
+    gone = collect(space(bucket).store, timedelta(0))
     assert len([entry for entry in gone if entry.path.startswith("shards/")]) == 1
     assert_holds(bucket, range(30))
-    assert space(bucket).collect(timedelta(0)) == []
+    assert collect(space(bucket).store, timedelta(0)) == []
 
 
 def test_a_reader_whose_index_was_folded_and_collected_reads_the_manifest_again(bucket, monkeypatch):
@@ -209,7 +210,7 @@ def test_a_reader_whose_index_was_folded_and_collected_reads_the_manifest_again(
     old = manifest.read(space(bucket).store)
     for i in range(30, 50):
         store(bucket, [i])
-    space(bucket).collect(timedelta(0))
+    collect(space(bucket).store, timedelta(0))
     real, given = manifest.read, [old]
     monkeypatch.setattr(manifest, "read", lambda place: given.pop() if given else real(place))
     assert space(bucket).known([content(0), content(40)]) == {content(0), content(40)}
@@ -235,7 +236,7 @@ def test_a_writer_killed_anywhere_costs_what_it_had_not_committed(bucket, server
                 assert np.array_equal(exported(cache, numbers), vectors(numbers))
         store(bucket, range(10 * attempt, 10 * attempt + 10))
     assert_holds(bucket, range(200))
-    space(bucket).collect(timedelta(0))
+    collect(space(bucket).store, timedelta(0))
     assert_holds(bucket, range(200))
 
 

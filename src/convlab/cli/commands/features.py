@@ -24,7 +24,10 @@ writes features/<data>/<backbone>/
   index.csv        content hash, path, class, label and split of each row
   unreadable.csv   the photos that were skipped, and why
   meta.json        classes, counts, preprocessing, the backbone and its weights' hash
-and the cache below .convlab/bottlenecks/ (CONVLAB_STATE moves .convlab).
+and the cache below .convlab/bottlenecks/ (CONVLAB_STATE moves .convlab), or where CONVLAB_CACHE says: a
+folder, or an object store that many machines fill at once. `convlab cache` shows what it holds.
+
+engine=ray computes on a Ray cluster, whose nodes share the photos: docs/how-to/cluster.md.
 
 examples
   convlab features data=flowers backbone=inception_v3
@@ -32,6 +35,7 @@ examples
   convlab features data=photos data.dir=my/birds             your own: features/birds/
   convlab features data=flowers data.split.test=0.3          a larger test split
   convlab features data=flowers data.dir=new/flowers replace=true    other photos in place of the former
+  CONVLAB_CACHE=s3://team/vectors convlab features engine=ray engine.address=head:6379
   convlab features data=flowers reread=true                  after a disk failure: trust no time stamp
 """
 

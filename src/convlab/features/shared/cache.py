@@ -7,7 +7,7 @@
       manifest.json                    which tables count (manifest.py)
 
 A writer puts its shard, then the shard's table, then the table's name into the manifest. Killed before that,
-it leaves objects that nobody reads, and `collect` removes them after GRACE. A reader that finds an object
+it leaves objects that nobody reads, and `collection.py` removes them. A reader that finds an object
 gone reads the manifest again.
 """
 
@@ -16,7 +16,6 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from convlab.base.console import console
 from convlab.base.errors import ConvlabError
-from convlab.base.object_store import Entry, MissingObject, ObjectStore
+from convlab.base.object_store import MissingObject, ObjectStore
 from convlab.data.looks import BYTES
 from convlab.features.cache import check_vectors
 from convlab.features.shards import KEY_BYTES, DamagedShard
@@ -37,7 +36,6 @@ from convlab.features.shared.table import KEYS, Table
 
 SHARD_BYTES = 64 * 2**20
 FLUSH_EVERY_S = 30.0  # what a kill can lose; more often, and shards would be small
-GRACE = timedelta(days=1)  # an object that nobody names is removed when it is so old
 
 
 class Written(NamedTuple):
@@ -179,7 +177,7 @@ class SharedCache:
     def _rebuild(self) -> None:
         """Where there is no manifest, make one of all shards, which hold all that an index does."""
         tables = []
-        for entry in self.store.list("shards/"):
+        for entry in self.store.entries("shards/"):
             name = entry.path.removeprefix("shards/").removesuffix(".safetensors")
             try:
                 shard = self._read_shard(name)
@@ -189,24 +187,6 @@ class SharedCache:
         if tables:
             console.print(f"{self.store.address}: index made anew from {len(tables):,} shards", markup=False)
         self.store.create(manifests.NAME, Manifest().with_tail(tables).to_json())
-
-    def collect(self, grace: timedelta = GRACE) -> list[Entry]:
-        """Remove what no manifest names and is older than `grace`; returns it."""
-        self.store.put("clock", b"")
-        now = self.store.written("clock")  # by the clock that objects are stamped with
-        old = [
-            entry
-            for folder in ("index/", "shards/")
-            for entry in self.store.list(folder)
-            if now - entry.written >= grace
-        ]
-        manifest = manifests.read(self.store) or Manifest()
-        used = {f"index/{name}.parquet" for name in manifest.tables()}
-        for name in manifest.tables():
-            used |= {f"shards/{shard}.safetensors" for shard in self._index.table(name).shards}
-        unused = [entry for entry in old if entry.path not in used]
-        self.store.delete([entry.path for entry in unused])
-        return unused
 
     def _find(self, wanted: NDArray[np.bytes_]) -> Table:
         for _ in range(3):

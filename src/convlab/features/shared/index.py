@@ -17,7 +17,7 @@ from convlab.base.object_store import ObjectStore
 from convlab.features.shared.manifest import Manifest, advance
 from convlab.features.shared.table import Table, prefixes
 
-ROWS_KEPT = 1 << 21  # of tables read, in memory: 150 MB
+ROWS_KEPT = 1 << 20  # of tables read, in memory: 75 MB
 PART_ROWS = 1 << 17  # of a prefix, before prefixes get longer
 LONGEST_TAIL = 64  # tables; then they are folded into the partitions
 MOST_FILES = 8  # of a prefix; then they are joined
@@ -56,7 +56,7 @@ class Index:
 
     def write(self, table: Table) -> str:
         """Keep a table; returns its name."""
-        data = table.bytes()
+        data = table.to_parquet()
         name = hashlib.sha256(data).hexdigest()
         self._store.put(f"index/{name}.parquet", data)
         return name

@@ -46,7 +46,7 @@ class Table:
 
     @classmethod
     def read(cls, data: bytes) -> "Table":
-        """What `bytes` gave."""
+        """What `to_parquet` gave."""
         return cls(pq.read_table(io.BytesIO(data), schema=SCHEMA, use_threads=False))
 
     @classmethod
@@ -60,7 +60,7 @@ class Table:
         first = np.concatenate([[True], keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, bool)
         return cls(rows.take(pa.array(order[first])))._plain()
 
-    def bytes(self) -> bytes:
+    def to_parquet(self) -> bytes:
         """As a Parquet file; equal tables give equal bytes."""
         file = io.BytesIO()
         pq.write_table(
