@@ -166,13 +166,6 @@ def test_torchrun_starts_it(convlab, project):
     assert two["test"]["acc"] == one["test"]["acc"]
 
 
-def as_one_of_several(settings: dict[str, object]) -> None:
-    """What each worker of Ray Train runs."""
-    os.environ |= settings["environment"]
-    os.chdir(settings["folder"])
-    assert main(settings["words"]) == 0
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs ray: make test-scale")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -181,14 +174,19 @@ def test_ray_train_starts_it(convlab, project):
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    def work(settings: dict[str, object]) -> None:  # in here, so that it is sent as it is
+        os.environ |= settings["environment"]
+        os.chdir(settings["folder"])
+        assert main(settings["words"]) == 0
+
     common = ["train", *QUICK, "logger=none"]
     convlab(*common, "name=one")
     environment = {"CONVLAB_PROJECT": str(project), "CUDA_VISIBLE_DEVICES": ""}
     words = [*common, "name=two", "trainer.devices=2"]
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="error")
     try:
         TorchTrainer(
-            as_one_of_several,
+            work,
             train_loop_config={"environment": environment, "folder": str(project), "words": words},
             scaling_config=ScalingConfig(num_workers=2),
             run_config=RunConfig(storage_path=str(project / "ray")),
