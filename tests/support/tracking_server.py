@@ -11,28 +11,32 @@ from pathlib import Path
 
 
 class TrackingServer:
-    """With a database and files of its own in `folder`; not started yet."""
+    """With a database and files of its own in `folder`, unless others are given; not started yet."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str | None = None, artifacts: str | None = None) -> None:
         self.folder = folder
+        self.database = database or f"sqlite:///{folder}/server.db"
+        self.artifacts = artifacts or str(folder / "artifacts")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Returns once it answers."""
-        places = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
-        places += ["--artifacts-destination", str(self.folder / "artifacts")]
+        places = ["--artifacts-destination", self.artifacts]
         address = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        log = self.log.open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *address, *places],
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_BACKEND_STORE_URI": self.database},
+            stdout=log,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        log.close()
         for _ in range(600):
             try:
                 urllib.request.urlopen(f"{self.url}/health", timeout=1).read()

@@ -7,6 +7,7 @@ import urllib.request
 import zlib
 
 import pytest
+from mlflow import MlflowClient
 from tracking_server import TrackingServer
 
 from convlab.base import config
@@ -230,3 +231,17 @@ def test_a_tracking_server_receives_the_run(convlab, project, server):
     assert run["info"]["status"] == "FINISHED"
     assert "test/acc" in {metric["key"] for metric in run["data"]["metrics"]}
     assert not (project / "mlflow.db").exists()
+
+
+def test_an_experiment_that_another_machine_makes_at_the_same_moment(project, monkeypatch):
+    real, asked = MlflowClient.get_experiment_by_name, []
+
+    def get(client, name):
+        found = real(client, name)
+        if not asked:  # the other is a moment behind this question, and ahead of its answer's use
+            asked.append(MlflowClient(store.uri()).create_experiment(name))
+        return found
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", get)
+    assert store.experiment_id("shared") == asked[0]
+    assert store.VIEW_TAG in store.client().get_experiment(asked[0]).tags

@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
+from mlflow.exceptions import MlflowException
 
 from convlab.base.addresses import without_user
 from convlab.base.console import warn
@@ -62,16 +63,26 @@ def experiment_id(name: str) -> str:
     One process at a time: MLflow's first migration of a fresh database is not safe against another.
     """
     with _lock():
-        found = client().get_experiment_by_name(name)
-        if found is not None:
-            _ensure_view(found)
-            return str(found.experiment_id)
-        # A server keeps artifacts where it was told to; a database alone has to be told.
-        local = uri().startswith(("sqlite", "postgresql", "mysql", "mssql"))
-        location = (home_dir() / "mlartifacts" / name).as_uri() if local else None
-        # the interface opens with runs and metrics, not with its pages for language models
-        tags = {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: _view()}
-        return str(client().create_experiment(name, artifact_location=location, tags=tags))
+        found = client().get_experiment_by_name(name) or _created(name)
+        _ensure_view(found)
+        return str(found.experiment_id)
+
+
+def _created(name: str) -> Experiment:
+    """The new experiment; that of another machine, whose project came first by a moment."""
+    # A server keeps artifacts where it was told to; a database alone has to be told.
+    local = uri().startswith(("sqlite", "postgresql", "mysql", "mssql"))
+    location = (home_dir() / "mlartifacts" / name).as_uri() if local else None
+    # the interface opens with runs and metrics, not with its pages for language models
+    tags = {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: _view()}
+    try:
+        client().create_experiment(name, artifact_location=location, tags=tags)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    found = client().get_experiment_by_name(name)
+    assert found is not None
+    return found
 
 
 def _ensure_view(experiment: Experiment) -> None:

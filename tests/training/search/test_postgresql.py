@@ -4,7 +4,10 @@ import json
 
 import psycopg
 import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from postgresql_server import PASSWORD
 
+from convlab.base.errors import ConvlabError
 from convlab.cli.commands import sweep
 
 WORDS = [
@@ -45,3 +48,18 @@ def test_two_workers_share_a_study_in_postgresql(convlab, postgresql, states):
     done = convlab("sweep", *WORDS, "workers=2", "search.num_trials=4", f"storage={postgresql}")
     assert "4 trials: 4 complete" in done.stdout
     assert states() == dict.fromkeys(range(4), "COMPLETE")
+
+
+def test_mlflow_s_database_is_refused(project, postgresql, states, tmp_path):
+    SqlAlchemyStore(postgresql, str(tmp_path)).engine.dispose()
+    with pytest.raises(
+        ConvlabError, match=r"tables of another program \(MLflow's.*createdb optuna"
+    ) as refused:
+        sweep.run([*WORDS, f"storage={postgresql}"])
+    assert PASSWORD not in str(refused.value)
+
+
+def test_a_wrong_address_is_named_without_its_password(project):
+    with pytest.raises(ConvlabError, match=r"storage=postgres://ann:\*\*\*@host/optuna: expected") as refused:
+        sweep.run([*WORDS, "storage=postgres://ann:pa/ss@word@host/optuna"])
+    assert "pa/ss" not in str(refused.value)

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from convlab.base.addresses import without_passwords
 from convlab.base.errors import ConvlabError
 from convlab.base.parts import instantiate
 from convlab.training.search.plan import Plan
@@ -100,8 +101,13 @@ def _storage(plan: Plan) -> RDBStorage:
             )
     except (ArgumentError, NoSuchModuleError):
         raise ConvlabError(
-            f"storage={plan.storage}: expected a database's URL, sqlite:///<path> or "
+            f"storage={without_passwords(plan.storage)}: expected a database's URL, sqlite:///<path> or "
             "postgresql://<user>:<password>@<host>/<database>."
+        ) from None
+    except RuntimeError:  # Optuna found a table of versions that is not its own
+        raise ConvlabError(
+            f"{_shown(plan)}: the tables of another program (MLflow's, or another version of Optuna's) are "
+            "there. Give the studies a database of their own: `createdb optuna`."
         ) from None
     except ImportError:
         raise ConvlabError(
