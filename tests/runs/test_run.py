@@ -106,3 +106,8 @@ def test_a_run_is_found_by_name_or_path(project):
     assert Run.find("runs/one").directory.samefile(project / "runs" / "one")
     with pytest.raises(ConvlabError, match=r"no run 'two'\. Runs: one"):
         Run.find("two")
+
+
+def test_a_run_outside_of_any_project_goes_by_its_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVLAB_PROJECT", str(tmp_path))
+    assert Run(tmp_path / "champion").argument == str(tmp_path.resolve() / "champion")

@@ -66,7 +66,11 @@ class Run:
     @property
     def argument(self) -> str:
         """What names the run on the command line: its name if under `runs/`, else its path from the root."""
-        directory, root = self.directory.resolve(), project_dir().resolve()
+        directory = self.directory.resolve()
+        try:
+            root = project_dir().resolve()
+        except ConvlabError:  # a champion that is served where there is no project
+            return str(directory)
         if directory.parent == root / "runs":
             return directory.name
         return str(directory.relative_to(root) if directory.is_relative_to(root) else directory)
