@@ -36,6 +36,7 @@ LONG = (
 )
 COMPOSED = ("train", "features", "sweep", "cv", "visualize")
 
+TEAM = "tests/tracking/test_team_services.py"
 # Why a block is run elsewhere, or nowhere, by its page and its first words
 ELSEWHERE = {
     ("README.md", "make demo"): "sets up .venv, and would run these tests: test_setup.py, test_pipeline.py",
@@ -72,6 +73,15 @@ ELSEWHERE = {
     ("docs/how-to/docker.md", "docker build"): "needs an engine: test_docker.py checks what can be without",
     ("docs/how-to/docker.md", "mkdir -p"): "needs an engine",
     ("docs/how-to/docker.md", "docker run"): "needs an engine",
+    ("docs/how-to/team-server.md", "export MLFLOW"): f"needs a server at that address: {TEAM}",
+    ("docs/how-to/team-server.md", "convlab predict"): f"what that server has: {TEAM}",
+    ("docs/how-to/team-server.md", "(umask"): "needs an engine: test_deploy.py checks what can be without",
+    ("docs/how-to/team-server.md", "pip install"): f"needs PostgreSQL and an object store: {TEAM}",
+    ("docs/how-to/team-server.md", "dvc remote"): f"needs an object store: {TEAM}",
+    ("docs/how-to/team-server.md", "python3 -m venv"): f"installs from an index: {TEAM} pushes where it is",
+    ("docs/how-to/team-server.md", "export CONVLAB"): f"needs a database server: {TEAM}",
+    ("docs/how-to/team-server.md", "kubectl"): "needs a cluster: test_deploy.py checks what can be without",
+    ("docs/how-to/team-server.md", "docker build"): "needs an engine and a cluster: test_deploy.py",
 }
 
 PROMOTED = "convlab promote linear_head"
