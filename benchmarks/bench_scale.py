@@ -28,7 +28,7 @@ from convlab.data import photo_files
 from convlab.data.looks import BYTES
 from convlab.features import photo_features
 from convlab.features.shared import manifest
-from convlab.features.shared.index import PART_ROWS, Index
+from convlab.features.shared.index import PART_ROWS, ROWS_FOLDED, Index
 from convlab.features.shared.manifest import Manifest
 from convlab.features.shared.table import KEYS, Table
 
@@ -183,7 +183,7 @@ def peak() -> float:
 def on_paper() -> str:
     """Seconds, requests, bytes and dollars from the constants below; a table for docs/performance.md.
 
-    Prices: S3 Standard in us-east-1 (aws.amazon.com/s3/pricing, 2026): $0.005 for 1,000 PUT or LIST, $0.0004
+    Prices: S3 Standard in us-east-1 (aws.amazon.com/s3/pricing): $0.005 for 1,000 PUT or LIST, $0.0004
     for 1,000 GET, $0.023 a GB and month.
     """
     rates = {"CPU": 17.7 * 8, "GPU": 1450.0}  # images/s of a node: 16 cores; threads decoding for one GPU
@@ -194,12 +194,10 @@ def on_paper() -> str:
             hours = photos / rates[kind] / nodes / 3600
             shards = photos / block
             parts = 2 ** max(0, int(np.ceil(np.log2(photos / PART_ROWS))))
-            folds = shards / 64
-            joined = photos / SHARD_ROWS if kind == "CPU" else 0
-            puts = (
-                2 * shards + 2 * joined + folds * parts / 2 + shards
-            )  # shard, table; full ones; index; manifest
-            gets = photos + 2 * shards + shards * 2 + folds * (parts / 8) + 64 * folds
+            folds = photos / max(64 * block, ROWS_FOLDED * parts)
+            joined = photos / SHARD_ROWS if block < SHARD_ROWS / 2 else 0  # full shards
+            puts = 3 * shards + 2 * joined + folds * parts * 9 / 8 + shards / 64
+            gets = photos + 3 * shards + folds * parts
             gigabytes = photos * (2048 * 4 + 56) / 1e9
             dollars = puts / 1000 * 0.005 + gets / 1000 * 0.0004
             lines.append(

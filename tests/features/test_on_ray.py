@@ -1,8 +1,11 @@
 """`engine=ray` ends as `engine=local` does, whatever happens to the cluster."""
 
+import csv
+import io
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,7 +32,8 @@ pytestmark = [
         "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
     ),
 ]
-RAY = ("engine=ray", "engine.block=8", "engine.num_cpus=1")
+ROOT = Path(__file__).parents[2]
+RAY = ("engine=ray", "engine.block=50", "engine.num_cpus=1")
 SET = ("data=photos", "data.dir=many", "backbone=resnet18_random", "backbone.runtime=torch", "batch_size=8")
 
 
@@ -51,10 +55,10 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory) -> Path:
-    """200 photos of 40x40 noise in two classes, and one file that is none."""
+    """1,000 photos of 40x40 noise in two classes, and one file that is none."""
     folder = tmp_path_factory.mktemp("many")
     draw = np.random.default_rng(0)
-    for i in range(200):
+    for i in range(1000):
         path = folder / "ab"[i % 2] / f"{i}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(draw.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
@@ -79,13 +83,16 @@ def made(project: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.fixture
-def expected(photos, tmp_path, monkeypatch) -> dict[str, bytes]:
-    """What `engine=local` makes, in a cache of its own."""
-    monkeypatch.setenv("CONVLAB_CACHE", str(tmp_path / "local"))
-    assert features.run([*SET]) == 0
-    monkeypatch.delenv("CONVLAB_CACHE")
-    return made(photos)
+@pytest.fixture(scope="module")
+def expected(many, tmp_path_factory) -> dict[str, bytes]:
+    """What `engine=local` makes."""
+    folder = tmp_path_factory.mktemp("local")
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    (folder / "many").symlink_to(many)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONVLAB_PROJECT", str(folder))
+        assert features.run([*SET]) == 0
+    return made(folder)
 
 
 @pytest.mark.parametrize("place", ["folder", "store"])
@@ -95,9 +102,9 @@ def test_the_same_bytes_as_by_one_process(cluster, server, photos, expected, pla
     assert made(photos) == expected
     said = capsys.readouterr().out
     assert "engine: ray, 2 nodes" in said
-    assert "200 photos: reused 0, computed 200, failed 1" in said
+    assert "1,000 photos: reused 0, computed 1,000, failed 1" in said
     assert features.run([*SET, *RAY]) == 0
-    assert "200 photos: reused 200, computed 0, failed 1" in capsys.readouterr().out
+    assert "1,000 photos: reused 1,000, computed 0, failed 1" in capsys.readouterr().out
     assert made(photos) == expected
 
 
@@ -112,7 +119,7 @@ def test_a_node_killed_ten_times(cluster, server, photos, expected, monkeypatch,
     monkeypatch.setenv("CONVLAB_CACHE", bucket)
     random.seed(1)
     ended = []
-    run = threading.Thread(target=lambda: ended.append(features.run([*SET, *RAY, "engine.block=2"])))
+    run = threading.Thread(target=lambda: ended.append(features.run([*SET, *RAY, "engine.block=10"])))
     run.start()
     killed: list[int] = []  # how many shards were there
     while run.is_alive() and len(killed) < 10:
@@ -126,24 +133,38 @@ def test_a_node_killed_ten_times(cluster, server, photos, expected, monkeypatch,
     assert ended == [0]
     assert made(photos) == expected
     assert len(killed) == 10
-    # nothing is computed twice but what was in flight: two blocks of an actor at each kill
+    # nothing is computed twice but what was in flight: a block at each kill
     rows = [
         len(safetensors.numpy.load(ObjectStore(bucket).get(entry.path))["keys"])
         for entry in ObjectStore(bucket).entries()
         if entry.path.endswith(".safetensors")
     ]
-    computed = sum(number for number in rows if number <= 2)  # larger ones were joined from these
-    assert 200 <= computed <= 200 + 10 * 2 * 2
+    computed = sum(number for number in rows if number <= 10)  # larger ones were joined from these
+    assert 1000 <= computed <= 1000 + 10 * 10
 
 
-def test_two_runs_at_once_share_what_either_computes(cluster, server, photos, expected, monkeypatch):
+def test_two_runs_at_once_on_overlapping_photos(cluster, server, photos, many, expected, monkeypatch):
     bucket = new_bucket(server)
     monkeypatch.setenv("CONVLAB_CACHE", bucket)
-    other = threading.Thread(target=features.run, args=([*SET, *RAY, "dir=features/other"],))
+    for path in sorted(many.glob("*/*.png"))[::2]:
+        half = photos / "half" / path.relative_to(many)
+        half.parent.mkdir(parents=True, exist_ok=True)
+        half.symlink_to(path)
+    words = [word.replace("many", "half") for word in SET]
+    ended: list[int] = []
+    other = threading.Thread(target=lambda: ended.append(features.run([*words, *RAY])))
     other.start()
     assert features.run([*SET, *RAY]) == 0
     other.join()
+    assert ended == [0]
     assert made(photos) == expected
+    with (photos / "features/half/resnet18_random/index.csv").open(newline="") as file:
+        hashes = [row["content_hash"] for row in csv.DictReader(file)]
+    vectors = np.load(io.BytesIO(expected["vectors.npy"]))
+    index = [line.split(b",")[0].decode() for line in expected["index.csv"].splitlines()[1:]]
+    rows = [index.index(each) for each in hashes]
+    assert len(rows) == 500
+    assert np.array_equal(np.load(photos / "features/half/resnet18_random/vectors.npy"), vectors[rows])
 
 
 def test_an_error_of_an_actor_is_told_as_by_one_process(cluster, photos, monkeypatch):

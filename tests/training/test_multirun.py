@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from convlab.base import config
+from convlab.cli.commands import train
 from convlab.runs.run import Run
 from convlab.training import multirun
 
@@ -42,6 +43,16 @@ def test_a_sweep_with_a_failing_job_and_its_resumption(convlab, project):
     assert second.stdout.count("finished earlier, kept") == 1
     assert (directory / name.format(32, 1) / "metrics.json").stat().st_mtime_ns == kept
     assert_one_parent_with_named_children(project / "mlflow.db", directory, set(expected))
+
+
+def test_a_value_of_the_wrong_type_fails_its_job_in_one_line(project, capsys):
+    quick = [*QUICK, "logger=none", "+trainer.limit_train_batches=1"]
+    assert train.run(["-m", *quick, "seed=1,1.5"]) == 1
+    (directory,) = (project / "sweeps").iterdir()
+    assert set(statuses(directory).values()) == {"finished", "failed"}
+    told = capsys.readouterr()
+    assert "seed-1.5 failed: ConvlabError: seed=1.5: expected" in told.out
+    assert "Traceback" not in told.out + told.err
 
 
 def assert_one_parent_with_named_children(database, directory, names):

@@ -125,10 +125,15 @@ def _checked(config_name: str, overrides: list[str], typed: bool = True) -> tupl
         HydraConfig.instance().cfg = outer
     _check_kinds(parsed, config, own.runtime.choices)
     if typed:
-        from convlab.base import settings
-
-        settings.check(config_name, OmegaConf.to_container(config))  # type: ignore[arg-type]
+        check_types(config_name, config)
     return config, own
+
+
+def check_types(config_name: str, config: DictConfig) -> None:
+    """Raise ConvlabError for the first value that conf/<config_name>.yaml does not allow."""
+    from convlab.base import settings
+
+    settings.check(config_name, OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
 
 
 def _name_as_text(config: DictConfig) -> None:

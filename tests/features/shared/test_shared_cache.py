@@ -38,6 +38,7 @@ def bucket(server, monkeypatch) -> str:
     monkeypatch.setattr(module, "LONGEST_TAIL", 4)
     monkeypatch.setattr(index, "PART_ROWS", 16)
     monkeypatch.setattr(index, "MOST_FILES", 2)
+    monkeypatch.setattr(index, "ROWS_FOLDED", 2)
     return new_bucket(server)
 
 
@@ -113,6 +114,19 @@ def test_a_part_of_the_index_is_read_for_a_key_and_no_other(bucket):
     cache = space(bucket)
     assert cache.known([content(5)]) == {content(5)}
     assert sum(map(len, cache._index._kept.values())) < 30
+
+
+def test_a_tail_that_is_small_for_many_prefixes_becomes_one_table(bucket, monkeypatch):
+    store(bucket, range(60))
+    with space(bucket) as cache:
+        cache.fold()
+    partitions = manifest.read(space(bucket).store).partitions
+    assert len(partitions) == 4
+    for i in range(60, 65):  # 5 rows, and 2 for each of 4 prefixes would be 8
+        store(bucket, [i])
+    present = manifest.read(space(bucket).store)
+    assert (present.partitions, len(present.tail)) == (partitions, 1)
+    assert_holds(bucket, range(65))
 
 
 def test_eight_writers_at_once_lose_nothing(bucket):

@@ -91,9 +91,12 @@ def _job(cfg: Any) -> None:
     settings, own = config.plain(cfg), HydraConfig.get()
     directory = Path(own.runtime.output_dir)
     command = _command(settings, directory, list(own.overrides.task))
-    multirun.job(
-        settings, directory, lambda parent_id: _train(settings, directory, command, True, parent_id=parent_id)
-    )
+
+    def work(parent_id: str | None) -> None:
+        config.check_types("train", cfg)  # of a sweep's values only the first is checked before
+        _train(settings, directory, command, True, parent_id=parent_id)
+
+    multirun.job(settings, directory, work)
 
 
 def alone(settings: dict[str, Any], directory: Path, overrides: list[str]) -> None:

@@ -6,7 +6,7 @@ many vectors a space has, so no process holds all keys.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,8 @@ from convlab.features.shared.table import Table, prefixes
 
 ROWS_KEPT = 1 << 20  # of tables read, in memory: 75 MB
 PART_ROWS = 1 << 17  # of a prefix, before prefixes get longer
-LONGEST_TAIL = 64  # tables; then they are folded into the partitions
+LONGEST_TAIL = 64  # tables; then they are joined, or folded into the partitions
+ROWS_FOLDED = 64  # of a prefix at a time, at least: each prefix costs a write
 MOST_FILES = 8  # of a prefix; then they are joined
 
 
@@ -78,11 +79,14 @@ class Index:
         return table
 
     def fold(self, manifest: Manifest) -> Manifest | None:
-        """Move the tail of `manifest` into the partitions; None if another process was first.
+        """Move the tail of `manifest` into the partitions, or into one table where it is too small for them.
 
-        Every other change to the manifest meanwhile is kept.
+        Every other change to the manifest meanwhile is kept. None if another process was first.
         """
         tail = Table.joined(self.table(name).without(manifest.lost) for name in manifest.tail)
+        if len(tail) < ROWS_FOLDED << manifest.bits:
+            joined = self.write(tail)
+            return self._replaced(manifest, lambda present, since: replace(present, tail=(joined, *since)))
         rows = manifest.rows + len(tail)
         bits = manifest.bits
         while rows > PART_ROWS << bits:
@@ -92,16 +96,25 @@ class Index:
             added = tail.part(part, bits)
             names = manifest.partitions[part >> (bits - manifest.bits)]
             partitions.append(self._folded(names, added, part, bits, bits > manifest.bits, manifest.lost))
-        folded = manifest.tail
+        return self._replaced(
+            manifest,
+            lambda present, since: replace(
+                present, bits=bits, partitions=tuple(partitions), tail=since, rows=rows
+            ),
+        )
 
-        def change(present: Manifest) -> Manifest | None:
-            if present.partitions != manifest.partitions or present.tail[: len(folded)] != folded:
+    def _replaced(
+        self, manifest: Manifest, change: Callable[[Manifest, tuple[str, ...]], Manifest]
+    ) -> Manifest | None:
+        """Change the present manifest, given what its tail has since `manifest`; None if that was changed."""
+
+        def checked(present: Manifest) -> Manifest | None:
+            length = len(manifest.tail)
+            if present.partitions != manifest.partitions or present.tail[:length] != manifest.tail:
                 return None
-            return replace(
-                present, bits=bits, partitions=tuple(partitions), tail=present.tail[len(folded) :], rows=rows
-            )
+            return change(present, present.tail[length:])
 
-        return advance(self._store, change)
+        return advance(self._store, checked)
 
     def _folded(
         self, names: Sequence[str], added: Table, part: int, bits: int, split: bool, lost: Sequence[str]
