@@ -47,9 +47,11 @@ def run(args: list[str]) -> int:
     console.print(f"MLflow on {where}: {server}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
     console.print(f"Runs, with the columns that matter: {table}", markup=False, soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", options.host, "--port", str(options.port)]
-    command += ["--backend-store-uri", store.uri(), "--registry-store-uri", store.uri()]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level error"]
-    with subprocess.Popen(command, env=os.environ | QUIET, stderr=subprocess.PIPE, text=True) as process:
+    # where its password is in no list of processes
+    environment = os.environ | QUIET | {"MLFLOW_BACKEND_STORE_URI": store.uri()}
+    environment["MLFLOW_REGISTRY_STORE_URI"] = store.uri()
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stderr or ():  # nothing, unless something is wrong
                 if options.host not in LOCAL or not line.startswith(REASSURANCE):
