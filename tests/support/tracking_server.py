@@ -37,7 +37,7 @@ class TrackingServer:
             start_new_session=True,
         )
         log.close()
-        for _ in range(600):
+        for _ in range(1800):
             try:
                 urllib.request.urlopen(f"{self.url}/health", timeout=1).read()
                 return
