@@ -131,15 +131,15 @@ def test_a_tail_that_is_small_for_many_prefixes_becomes_one_table(bucket, monkey
 
 def test_eight_writers_at_once_lose_nothing(bucket):
     def write(start: int) -> None:
-        for i in range(start, start + 20):
-            store(bucket, [i, i + 1])
+        for i in range(start, start + 8, 2):
+            store(bucket, [i, i + 1, i + 2])
 
-    threads = [threading.Thread(target=write, args=(10 * k,)) for k in range(8)]
+    threads = [threading.Thread(target=write, args=(8 * k,)) for k in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert_holds(bucket, range(91))
+    assert_holds(bucket, range(65))
 
 
 def test_what_an_actor_wrote_is_read_once_it_is_committed(bucket):
@@ -231,9 +231,11 @@ def test_a_reader_whose_index_was_folded_and_collected_reads_the_manifest_again(
     assert given == []
 
 
-def test_a_writer_killed_anywhere_costs_what_it_had_not_committed(bucket, server):
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_writer_killed_anywhere_costs_what_it_had_not_committed(bucket, server, kills):
+    """Between shard and table, table and manifest, or while the tail is folded."""
     random.seed(5)
-    for attempt in range(20):
+    for attempt in range(kills):
         writer = subprocess.Popen(
             [sys.executable, str(WRITER), bucket, str(10 * attempt), str(random.randrange(1, 12))],
             stdout=subprocess.PIPE,
@@ -249,9 +251,9 @@ def test_a_writer_killed_anywhere_costs_what_it_had_not_committed(bucket, server
             if numbers:
                 assert np.array_equal(exported(cache, numbers), vectors(numbers))
         store(bucket, range(10 * attempt, 10 * attempt + 10))
-    assert_holds(bucket, range(200))
+    assert_holds(bucket, range(10 * kills))
     collect(space(bucket).store, timedelta(0))
-    assert_holds(bucket, range(200))
+    assert_holds(bucket, range(10 * kills))
 
 
 def test_errors_name_the_address_and_no_secret(server, monkeypatch):
