@@ -24,6 +24,7 @@ STAGED = ROOT / "build" / "docs"
 OUTSIDE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
     "assets/sample/README.md": "sample.md",
 }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "assets/sample/README.md")
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "assets/sample/README.md")
 PAGES = sorted([*(ROOT / page for page in OUTSIDE), *ROOT.glob("docs/**/*.md")])
 
 
@@ -72,7 +72,7 @@ def test_every_page_is_in_the_navigation() -> None:
     site = load_site()
     nav = set(_files(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]))
     staged = {str(page.relative_to(ROOT / "docs")) for page in PAGES if page.is_relative_to(ROOT / "docs")}
-    outside = {"index.md", "contributing.md", "changelog.md", "sample.md"}
+    outside = {"index.md", "contributing.md", "security.md", "changelog.md", "sample.md"}
     assert nav == staged | outside | {f"api/{room}.md" for room in ("commands", *site.rooms())}
 
 
