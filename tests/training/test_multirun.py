@@ -1,6 +1,7 @@
 """A multirun of real trainings: one parent, a failed job, and only what is missing afterwards."""
 
 import json
+import shutil
 import sqlite3
 
 import pytest
@@ -43,6 +44,17 @@ def test_a_sweep_with_a_failing_job_and_its_resumption(convlab, project):
     assert second.stdout.count("finished earlier, kept") == 1
     assert (directory / name.format(32, 1) / "metrics.json").stat().st_mtime_ns == kept
     assert_one_parent_with_named_children(project / "mlflow.db", directory, set(expected))
+
+
+def test_a_resumed_sweep_s_jobs_keep_the_settings_of_an_undisturbed_one(project):
+    words = ["-m", *QUICK, "logger=none", "+trainer.limit_train_batches=1", "seed=1,2"]
+    assert train.run(words) == 0
+    (directory,) = (project / "sweeps").iterdir()
+    kept = {path.parent.name: path.read_bytes() for path in directory.glob("*/config.yaml")}
+    assert len(kept) == 2
+    shutil.rmtree(directory / max(kept))
+    assert train.run([*words, "sweep.resume=true"]) == 0
+    assert {path.parent.name: path.read_bytes() for path in directory.glob("*/config.yaml")} == kept
 
 
 def test_a_value_of_the_wrong_type_fails_its_job_in_one_line(project, capsys):

@@ -87,8 +87,8 @@ def lasting(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def recorded(config: dict[str, Any]) -> dict[str, Any]:
-    """What a run's config.yaml keeps: `config` less what is said of its place in the pipeline."""
-    return {key: value for key, value in config.items() if key not in ("report", "visualize")}
+    """What a run's config.yaml keeps: `config` less what is said of its place in a pipeline or a sweep."""
+    return {key: value for key, value in config.items() if key not in ("report", "visualize", "sweep")}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
