@@ -35,8 +35,8 @@ test: $(SETUP) ## run the tests (some minutes)
 test-slow: $(SETUP) ## run the tests that take long, too
 	@python -m pytest -q -m ''
 
-SCALE := tests/training/test_distributed.py tests/training/test_launchers.py tests/features/test_on_ray.py \
-  tests/features/shared tests/data/test_store_folder.py tests/tracking/test_team_services.py
+SCALE := $(addprefix tests/, features/shared features/test_cluster_page.py features/test_on_ray.py \
+  data/test_store_folder.py training/test_distributed.py training/test_launchers.py tracking/test_team_services.py)
 test-scale: $(SETUP) ## run the tests on what is started here: Ray, SLURM, PostgreSQL, an object store
 	@python -m pip install -qq --no-deps --require-hashes -r requirements/ray.txt
 	@python -m pytest -q -n0 -m '' $(SCALE)

@@ -67,7 +67,7 @@ ELSEWHERE = {
     (
         "docs/how-to/cluster.md",
         "ray start",
-    ): "needs Ray: features/test_on_ray.py starts a cluster and does so",
+    ): "needs Ray: features/test_cluster_page.py does so",
     ("docs/how-to/cluster.md", "export CONVLAB_CACHE"): "needs a store: features/test_on_ray.py has one",
     ("docs/how-to/several-devices.md", "from ray.train"): "needs Ray: training/test_distributed.py",
     ("docs/how-to/docker.md", "docker build"): "needs an engine: test_docker.py checks what can be without",

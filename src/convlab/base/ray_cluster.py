@@ -22,17 +22,16 @@ def connected(address: str | None, init: Mapping[str, Any]) -> Iterator[None]:
     if find_spec("ray") is None:
         raise ConvlabError("Ray is not installed: pip install 'convlab[ray]'")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process; the cluster's have their own
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     import ray
 
     if ray.is_initialized():
         yield
         return
+    place = address or os.environ.get("RAY_ADDRESS") or "local"  # Ray's own word for a new one, here
+    logging.getLogger("ray").setLevel(logging.ERROR)  # else it tells of tokens that a local one has by itself
     try:
-        ray.init(address, logging_level="warning", **init)
+        ray.init(place, logging_level="error", **init)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        place = address or os.environ.get("RAY_ADDRESS") or "this machine"
         raise ConvlabError(f"no Ray cluster at {place}: {str(error).splitlines()[0]}") from None
     try:
         yield

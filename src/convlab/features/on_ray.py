@@ -8,6 +8,7 @@ a cache in a folder the vectors come back here. Photos are read by their paths, 
 """
 
 import asyncio
+import logging
 import os
 import queue
 import threading
@@ -109,6 +110,7 @@ def _blocks(missing: Sequence[Photo], job: Job, engine: Mapping[str, Any]) -> "I
     import pyarrow as pa
     import ray.data
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress and errors are told here
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.max_consecutive_actor_init_deaths = MOST_DEATHS
