@@ -148,6 +148,15 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def store_server() -> Iterator[dict[str, str]]:
+    """An object store on this machine: the variables that lead to it, which are set."""
+    from object_server import object_server
+
+    with object_server() as variables:
+        yield variables
+
+
 @pytest.fixture
 def fetch_project(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The current project: three small things to fetch from `site`, nothing fetched yet, one retry."""

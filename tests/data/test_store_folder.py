@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from object_server import new_bucket, object_server
+from object_server import new_bucket
 from PIL import Image
 
 from convlab.base.errors import ConvlabError
@@ -15,16 +15,10 @@ from convlab.data.store_folder import StoreFolder, StoreHashes
 SMALL = ("backbone=resnet18_random", "backbone.architecture=test_resnet", "backbone.preprocessing.size=32")
 
 
-@pytest.fixture(scope="module")
-def server():
-    with object_server() as variables:
-        yield variables
-
-
 @pytest.fixture
-def photos(server, tmp_path) -> str:
+def photos(store_server, tmp_path) -> str:
     """The address of the sample's patches, some hidden files beside them."""
-    store = ObjectStore(f"{new_bucket(server)}/photos")
+    store = ObjectStore(f"{new_bucket(store_server)}/photos")
     root = Path(__file__).parents[2] / "assets" / "sample" / "patches"
     for path in root.rglob("*.jpg"):
         store.put(str(path.relative_to(root)), path.read_bytes())
@@ -85,6 +79,6 @@ def test_only_what_changed_is_read_again(photos, tmp_path, monkeypatch):
     assert len(read) == 120
 
 
-def test_an_empty_place_is_named(server, project):
+def test_an_empty_place_is_named(store_server, project):
     with pytest.raises(ConvlabError, match=r"there is nothing in s3://bucket.*/none. Expected"):
-        features.run(["data=photos", f"data.dir={new_bucket(server)}/none", "data.name=none", *SMALL])
+        features.run(["data=photos", f"data.dir={new_bucket(store_server)}/none", "data.name=none", *SMALL])

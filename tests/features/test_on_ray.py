@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from object_server import new_bucket, object_server
+from object_server import new_bucket
 from PIL import Image
 
 from convlab.base.errors import ConvlabError
@@ -68,12 +68,6 @@ def photos(project, many) -> Path:
     return project
 
 
-@pytest.fixture(scope="module")
-def server():
-    with object_server() as variables:
-        yield variables
-
-
 def made(project: Path) -> dict[str, bytes]:
     folder = project / "features" / "many" / "resnet18_random"
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
@@ -92,8 +86,10 @@ def expected(many, tmp_path_factory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("place", ["folder", "store"])
-def test_the_same_bytes_as_by_one_process(cluster, server, photos, expected, place, monkeypatch, capsys):
-    monkeypatch.setenv("CONVLAB_CACHE", "cache" if place == "folder" else new_bucket(server))
+def test_the_same_bytes_as_by_one_process(
+    cluster, store_server, photos, expected, place, monkeypatch, capsys
+):
+    monkeypatch.setenv("CONVLAB_CACHE", "cache" if place == "folder" else new_bucket(store_server))
     assert features.run([*SET, *RAY]) == 0
     assert made(photos) == expected
     said = capsys.readouterr().out
@@ -108,10 +104,10 @@ def num_shards(bucket: str) -> int:
     return sum(entry.path.endswith(".safetensors") for entry in ObjectStore(bucket).entries())
 
 
-def test_a_node_killed_ten_times(cluster, server, photos, expected, monkeypatch, capsys):
+def test_a_node_killed_ten_times(cluster, store_server, photos, expected, monkeypatch, capsys):
     """At a random moment after each sign of progress; another node comes in its place."""
     ray_cluster, nodes = cluster
-    bucket = new_bucket(server)
+    bucket = new_bucket(store_server)
     monkeypatch.setenv("CONVLAB_CACHE", bucket)
     random.seed(1)
     ended = []
@@ -139,8 +135,8 @@ def test_a_node_killed_ten_times(cluster, server, photos, expected, monkeypatch,
     assert 1000 <= computed <= 1000 + 10 * 10
 
 
-def test_two_runs_at_once_on_overlapping_photos(cluster, server, photos, many, expected, monkeypatch):
-    bucket = new_bucket(server)
+def test_two_runs_at_once_on_overlapping_photos(cluster, store_server, photos, many, expected, monkeypatch):
+    bucket = new_bucket(store_server)
     monkeypatch.setenv("CONVLAB_CACHE", bucket)
     for path in sorted(many.glob("*/*.png"))[::2]:
         half = photos / "half" / path.relative_to(many)

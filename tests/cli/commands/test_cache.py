@@ -4,7 +4,7 @@ import json
 
 import pytest
 from numbers_space import content, vectors
-from object_server import new_bucket, object_server
+from object_server import new_bucket
 
 from convlab.base.errors import ConvlabError
 from convlab.cli.commands import cache
@@ -12,12 +12,6 @@ from convlab.features.cache import BottleneckCache
 from convlab.features.shared.cache import SharedCache
 
 IDENTITY = {"backbone": {"architecture": "resnet18"}}
-
-
-@pytest.fixture(scope="module")
-def server():
-    with object_server() as variables:
-        yield variables
 
 
 def told(capsys, *words: str) -> list[list[str]]:
@@ -39,8 +33,8 @@ def test_a_folder(project, capsys):
     assert told(capsys, "collect") == [[f"{place}:", "nothing", "to", "collect"]]
 
 
-def test_a_store(project, server, monkeypatch, capsys):
-    address = f"{new_bucket(server)}/team"
+def test_a_store(project, store_server, monkeypatch, capsys):
+    address = f"{new_bucket(store_server)}/team"
     monkeypatch.setenv("CONVLAB_CACHE", address)
     assert told(capsys) == [[f"{address}:", "empty"]]
     with SharedCache(address, "small", IDENTITY) as space:

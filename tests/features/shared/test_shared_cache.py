@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numbers_space import DIM, IDENTITY, content, vectors
-from object_server import new_bucket, object_server
+from object_server import new_bucket
 
 from convlab.base.errors import ConvlabError
 from convlab.base.object_store import ObjectStore
@@ -25,21 +25,15 @@ WRITER = Path(__file__).parents[2] / "support" / "shared_space.py"
 ROWS = 10  # in a full shard
 
 
-@pytest.fixture(scope="module")
-def server():
-    with object_server() as variables:
-        yield variables
-
-
 @pytest.fixture
-def bucket(server, monkeypatch) -> str:
+def bucket(store_server, monkeypatch) -> str:
     """An empty one, for a space of small shards, short tails and small parts."""
     monkeypatch.setattr(module, "SHARD_BYTES", ROWS * DIM * 4)
     monkeypatch.setattr(module, "LONGEST_TAIL", 4)
     monkeypatch.setattr(index, "PART_ROWS", 16)
     monkeypatch.setattr(index, "MOST_FILES", 2)
     monkeypatch.setattr(index, "ROWS_FOLDED", 2)
-    return new_bucket(server)
+    return new_bucket(store_server)
 
 
 def space(bucket: str, **settings) -> SharedCache:
@@ -232,7 +226,7 @@ def test_a_reader_whose_index_was_folded_and_collected_reads_the_manifest_again(
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_writer_killed_anywhere_costs_what_it_had_not_committed(bucket, server, kills):
+def test_a_writer_killed_anywhere_costs_what_it_had_not_committed(bucket, store_server, kills):
     """Between shard and table, table and manifest, or while the tail is folded."""
     random.seed(5)
     for attempt in range(kills):
@@ -256,7 +250,7 @@ def test_a_writer_killed_anywhere_costs_what_it_had_not_committed(bucket, server
     assert_holds(bucket, range(10 * kills))
 
 
-def test_errors_name_the_address_and_no_secret(server, monkeypatch):
+def test_errors_name_the_address_and_no_secret(store_server, monkeypatch):
     with pytest.raises(ConvlabError, match="s3://nowhere/vectors/numbers-") as caught:
         space("s3://nowhere").__enter__()
     assert "a-secret-of-the-store" not in str(caught.value)
