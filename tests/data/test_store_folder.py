@@ -79,6 +79,15 @@ def test_only_what_changed_is_read_again(photos, tmp_path, monkeypatch):
     assert len(read) == 120
 
 
+def test_an_object_that_comes_meanwhile_is_an_unreadable_one(photos, tmp_path):
+    folder = StoreFolder(photos)
+    hashes = StoreHashes(tmp_path / "kept", folder)
+    first = next(folder.entries()).path
+    hashes.of(f"{folder}/{first}")
+    with pytest.raises(OSError, match="it came while"):
+        hashes.of(f"{folder}/china/new.jpg")
+
+
 def test_an_empty_place_is_named(store_server, project):
     with pytest.raises(ConvlabError, match=r"there is nothing in s3://bucket.*/none. Expected"):
         features.run(["data=photos", f"data.dir={new_bucket(store_server)}/none", "data.name=none", *SMALL])

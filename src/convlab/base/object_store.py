@@ -78,11 +78,6 @@ class ObjectStore:
             tag = Tag(found.meta.get("e_tag"), found.meta.get("version"))
             return bytes(found.bytes()), tag
 
-    def get_range(self, path: str, start: int, length: int) -> bytes:
-        """Part of an object. Raises MissingObject."""
-        with self._telling(path):
-            return bytes(self._store.get_range(path, start=start, length=length))
-
     def written(self, path: str) -> datetime:
         """When an object was written, by the store's clock. Raises MissingObject."""
         with self._telling(path):

@@ -83,10 +83,17 @@ class StoreHashes:
         path = file.removeprefix(f"{self._folder}/")
         if path in self._reading:
             entry, digest = self._reading.pop(path)
-            self._rows[path] = (entry.e_tag or "", entry.size, digest.result())
+            try:
+                self._rows[path] = (entry.e_tag or "", entry.size, digest.result())
+            except KeyboardInterrupt:  # else the process would first read all that waits
+                for _, waiting in self._reading.values():
+                    waiting.cancel()
+                raise
             self._num_new += 1
             if self._num_new % SAVED_EVERY == 0:
                 self.save()
+        if path not in self._rows:
+            raise OSError("it came while the others were listed; run it again")
         return self._rows[path][2]
 
     def save(self) -> None:

@@ -140,6 +140,8 @@ def test_what_an_actor_wrote_is_read_once_it_is_committed(bucket):
     assert_holds(bucket, [])
     actor = space(bucket, commits=False)
     actor.add([content(i) for i in range(12)], vectors(range(12)))
+    actor.flush()  # as `extract` does at its end
+    assert_holds(bucket, [])
     written = actor.written()
     assert len(written) == 1
     assert_holds(bucket, [])
@@ -211,6 +213,13 @@ def test_what_dead_writers_left_is_collected_and_nothing_else(bucket):
     assert len([entry for entry in gone if entry.path.startswith("shards/")]) == 1
     assert_holds(bucket, range(30))
     assert collect(space(bucket).store, timedelta(0)) == []
+
+
+def test_nothing_is_collected_where_there_is_no_manifest(bucket):
+    store(bucket, range(30))
+    space(bucket).store.delete(["manifest.json"])
+    assert collect(space(bucket).store, timedelta(0)) == []
+    assert_holds(bucket, range(30))
 
 
 def test_a_reader_whose_index_was_folded_and_collected_reads_the_manifest_again(bucket, monkeypatch):

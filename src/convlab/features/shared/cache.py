@@ -113,8 +113,10 @@ class SharedCache:
             self.flush()
 
     def flush(self) -> None:
-        """Put what is pending into the store. Returns once others can read it."""
-        self.commit(self.written())
+        """Put what is pending into the store. Returns once others can read it, if this cache commits."""
+        self._write_pending()
+        if self._commits:
+            self.commit(self.written())
         self._flushed_at = time.monotonic()
 
     def written(self) -> list[Written]:
@@ -189,13 +191,10 @@ class SharedCache:
         self.store.create(manifests.NAME, Manifest().with_tail(tables).to_json())
 
     def _find(self, wanted: NDArray[np.bytes_]) -> Table:
-        for _ in range(3):
-            manifest = manifests.read(self.store) or Manifest()
-            try:
-                return self._index.find(manifest, wanted)
-            except MissingObject:  # folded and collected since the manifest was read
-                continue
-        return self._index.find(manifest, wanted)
+        try:
+            return self._index.find(manifests.read(self.store) or Manifest(), wanted)
+        except MissingObject:  # folded and collected since the manifest was read
+            return self._index.find(manifests.read(self.store) or Manifest(), wanted)
 
     def _write_pending(self) -> None:
         if self._pending.vectors:

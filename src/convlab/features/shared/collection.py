@@ -12,7 +12,8 @@ GRACE = timedelta(days=1)  # a writer commits what it wrote within minutes
 def collect(store: ObjectStore, grace: timedelta = GRACE) -> list[Entry]:
     """Remove what no manifest names and is older than `grace`; returns it.
 
-    What is old is decided before the manifest is read: what a writer commits meanwhile is named by it.
+    Nothing, where there is no manifest. What is old is decided before it is read: what a writer commits
+    meanwhile is named by it.
     """
     store.put("clock", b"")
     now = store.written("clock")  # by the clock that objects are stamped with
@@ -22,7 +23,9 @@ def collect(store: ObjectStore, grace: timedelta = GRACE) -> list[Entry]:
         for entry in store.entries(folder)
         if now - entry.written >= grace
     ]
-    present = manifest.read(store) or manifest.Manifest()
+    present = manifest.read(store)
+    if present is None:  # deleted, to be made anew from these very shards
+        return []
     index, used = Index(store), set()
     for name in present.tables():
         used.add(f"index/{name}.parquet")

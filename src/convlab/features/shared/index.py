@@ -6,7 +6,7 @@ many vectors a space has, so no process holds all keys.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,27 +33,19 @@ class Index:
 
     def find(self, manifest: Manifest, wanted: NDArray[np.bytes_]) -> Table:
         """The rows of those keys that are known. wanted: sorted, each once."""
-        return Table.joined(found for _, found in self.find_by_prefix(manifest, wanted))
-
-    def find_by_prefix(
-        self, manifest: Manifest, wanted: NDArray[np.bytes_]
-    ) -> Iterator[tuple[NDArray[np.bytes_], Table]]:
-        """For each prefix that occurs: its keys of `wanted`, and the rows of those that are known."""
+        found = []
         bounds = np.searchsorted(prefixes(wanted, manifest.bits), np.arange(2**manifest.bits + 1))
         for part, names in enumerate(manifest.partitions):
-            keys = wanted[bounds[part] : bounds[part + 1]]
-            if not len(keys):
-                continue
-            found, left = [], keys
+            left = wanted[bounds[part] : bounds[part + 1]]
             for name in (*names, *manifest.tail):
+                if not len(left):
+                    break
                 table = self.table(name).without(manifest.lost)
                 here, rows = table.find(left)
                 if len(here):
                     found.append(table.take(rows))
                     left = np.delete(left, here)
-                if not len(left):
-                    break
-            yield keys, Table.joined(found)
+        return Table.joined(found)
 
     def write(self, table: Table) -> str:
         """Keep a table; returns its name."""
@@ -110,7 +102,9 @@ class Index:
 
         def checked(present: Manifest) -> Manifest | None:
             length = len(manifest.tail)
-            if present.partitions != manifest.partitions or present.tail[:length] != manifest.tail:
+            if present.tail[:length] != manifest.tail:
+                return None
+            if (present.partitions, present.lost) != (manifest.partitions, manifest.lost):
                 return None
             return change(present, present.tail[length:])
 
