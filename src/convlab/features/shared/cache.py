@@ -50,7 +50,8 @@ class SharedCache:
 
     Args:
         address: of the store, where all spaces are.
-        name, identity: as BottleneckCache's.
+        name: as BottleneckCache's.
+        identity: as BottleneckCache's.
         commits: let others read what is added as it comes; else `written` and `commit` do.
     """
 
